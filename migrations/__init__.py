@@ -1,0 +1,22 @@
+"""The schema's history, run by Alembic from the installed package."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from sqlalchemy import Connection
+
+HEAD = "0001"
+"""The newest revision. A test holds it against the scripts; knowing it here keeps Alembic off every start."""
+
+
+def alembic_config(connection: Connection) -> Config:
+    """Alembic's settings for one connection, which it uses as it is and does not close."""
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", "mira_ltmemory:migrations")
+    config.attributes["connection"] = connection
+    return config

@@ -1,0 +1,28 @@
+"""Alembic's entry: runs the migrations inside the transaction of the connection that was handed over."""
+
+from __future__ import annotations
+
+from alembic import context
+from sqlalchemy import text
+
+from mira_ltmemory.store.models import SCHEMA, metadata
+
+
+def include_name(name: str | None, type_: str, _parents: object) -> bool:
+    """Look at our own schema only: the host may keep its tables in the same database."""
+    return type_ != "schema" or name == SCHEMA
+
+
+connection = context.config.attributes["connection"]
+connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+context.configure(
+    connection=connection,
+    target_metadata=metadata,
+    include_schemas=True,
+    include_name=include_name,
+    version_table="alembic_version",
+    version_table_schema=SCHEMA,
+    compare_type=True,
+    compare_server_default=True,
+)
+context.run_migrations()

@@ -1,0 +1,260 @@
+"""The composition root: the one place that builds database, embedder, services, tools and prompt parts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mira_ltmemory.automations.runner import JobRunner
+from mira_ltmemory.automations.table import build_jobs
+from mira_ltmemory.config import MemoryConfig, load_config
+from mira_ltmemory.embedding.onnx import OnnxEmbedder
+from mira_ltmemory.errors import ConfigError, EmbeddingError, LtMemoryError
+from mira_ltmemory.protocols import (
+    LLM,
+    Actor,
+    Change,
+    Clock,
+    Embedder,
+    EmbeddingModel,
+    IncomingMessage,
+    Job,
+    JobReport,
+    JobRun,
+    Progress,
+    Provider,
+    SystemClock,
+    Tool,
+    no_progress,
+)
+from mira_ltmemory.providers import CoreMemoryProvider, MemoryStatusProvider
+from mira_ltmemory.services.blocks import BlockManager
+from mira_ltmemory.services.embeddings import PROBLEM as EMBEDDING_PROBLEM
+from mira_ltmemory.services.embeddings import EmbeddingService
+from mira_ltmemory.services.passages import PassageManager
+from mira_ltmemory.services.problems import Problems
+from mira_ltmemory.services.recall import RecallManager
+from mira_ltmemory.services.redaction import Redactor
+from mira_ltmemory.services.search import Searcher
+from mira_ltmemory.services.status import StatusService
+from mira_ltmemory.store.database import Database, open_database
+from mira_ltmemory.store.search import register_model
+from mira_ltmemory.store.unit_of_work import Store
+from mira_ltmemory.tools import (
+    ArchivalMemoryInsert,
+    ArchivalMemorySearch,
+    ConversationSearch,
+    CoreMemoryAppend,
+    CoreMemoryReplace,
+    MemoryInsert,
+    MemoryRethink,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class MemoryManager:
+    """The memory of one user: the central orchestrator, with one attribute for each part of memory.
+
+    ``blocks`` is core memory, ``recall`` the messages, ``archival`` the passages, ``status`` the counts and
+    problems, ``runner`` runs jobs. Open it with ``open_memory``; it may be used from several threads.
+    """
+
+    def __init__(
+        self,
+        settings: MemoryConfig,
+        database: Database,
+        *,
+        clock: Clock,
+        embedder: Embedder | None,
+        llm: LLM | None = None,
+        problems: Problems | None = None,
+    ) -> None:
+        self.settings = settings
+        self.database = database
+        self.clock = clock
+        self.llm = llm
+        self.embedder = embedder
+        self.problems = problems or Problems()
+        self.store = Store(database, settings.effective_user_id, clock)
+        redactor = Redactor(enabled=settings.redact_secrets, allow=settings.redaction_allow)
+        self.embeddings = EmbeddingService(
+            self.store, embedder, self._register, self.problems, batch_size=settings.embedding_batch_size
+        )
+        searcher = Searcher(self.store, self.embeddings)
+        self.blocks = BlockManager(self.store, settings, redactor)
+        self.recall = RecallManager(self.store, settings, redactor, searcher)
+        self.archival = PassageManager(self.store, settings, clock, redactor, self.embeddings, searcher)
+        self.status = StatusService(self.store, self.embeddings, self.problems)
+        self.runner = JobRunner(self.store, clock, self.problems)
+        for remark in self.blocks.ensure():
+            self.problems.set("core memory", remark)
+
+    def as_user(self, user_name: str) -> MemoryManager:
+        """The memory of another user on the same database and model. Close only the first one."""
+        settings = self.settings.model_copy(update={"user_name": user_name, "user_id": None})
+        return MemoryManager(
+            settings, self.database, clock=self.clock, embedder=self.embedder, llm=self.llm, problems=self.problems
+        )
+
+    def tools(self) -> list[Tool]:
+        """The tools that are switched on."""
+        zone, limit = self.settings.zone, self.settings.max_search_results
+        every: list[Tool] = [
+            CoreMemoryAppend(self.blocks),
+            CoreMemoryReplace(self.blocks),
+            MemoryInsert(self.blocks),
+            MemoryRethink(self.blocks),
+            ArchivalMemoryInsert(self.archival),
+            ArchivalMemorySearch(self.archival, zone, limit),
+            ConversationSearch(self.recall, zone, limit),
+        ]
+        return [tool for tool in every if getattr(self.settings.tools, tool.name)]
+
+    def providers(self) -> list[Provider]:
+        """The parts of the prompt that are switched on."""
+        searches = [tool.name for tool in self.tools() if tool.name.endswith("_search")]
+        every: list[Provider] = [
+            CoreMemoryProvider(self.blocks),
+            MemoryStatusProvider(self.status, self.problems, self.settings.zone, searches),
+        ]
+        return [provider for provider in every if getattr(self.settings.providers, provider.name)]
+
+    def jobs(self) -> list[Job]:
+        """The jobs that are switched on."""
+        functions = {"process_conversations": self._process_conversations, "health_check": self.status.check_health}
+        return build_jobs(self.settings, functions)
+
+    def capture(self, messages: Sequence[IncomingMessage]) -> list[IncomingMessage]:
+        """Store the messages that are not stored yet and return those. Raises ``StoreError``."""
+        return self.recall.capture(messages)
+
+    def import_messages(
+        self, messages: Sequence[IncomingMessage], source: str, progress: Progress = no_progress
+    ) -> list[IncomingMessage]:
+        """Store messages of an import; return those that were new. Importing them again adds nothing."""
+        return self.recall.capture(messages, Change(Actor.USER, "import", f"import of {source}"), progress)
+
+    def process_pending(self, progress: Progress = no_progress) -> int:
+        """Embed every text that waits for its vector, and return how many were."""
+        return self.embeddings.process_pending(progress)
+
+    def record_problem(self, subject: str, text: str) -> None:
+        """Show a problem in the prompt's memory status."""
+        self.problems.set(subject, text)
+
+    def clear_problem(self, subject: str) -> None:
+        """Show it no longer."""
+        self.problems.clear(subject)
+
+    def close(self) -> None:
+        """Close the database. May be called twice."""
+        self.database.close()
+
+    def _process_conversations(self, run: JobRun) -> JobReport:
+        done = self.process_pending(run.progress)
+        return JobReport(summary=f"Embedded {done} texts.", counts={"embedded": done})
+
+    def _register(self, model: EmbeddingModel) -> int:
+        return register_model(self.database, model)
+
+
+class DegradedMemory:
+    """What is left when the memory cannot be opened: a status in the prompt that says so."""
+
+    def __init__(self, settings: MemoryConfig | None, error: LtMemoryError) -> None:
+        self.settings = settings or MemoryConfig.model_construct()
+        self.error = error
+        self.problems = Problems()
+        subject = "memory settings" if isinstance(error, ConfigError) else "long-term memory"
+        self.problems.set(subject, f"off: {error}")
+
+    def tools(self) -> list[Tool]:
+        """None: nothing could be stored."""
+        return []
+
+    def providers(self) -> list[Provider]:
+        """The status alone, where it is switched on."""
+        if not self.settings.providers.memory_status:
+            return []
+        return [MemoryStatusProvider(None, self.problems, self.settings.zone)]
+
+    def jobs(self) -> list[Job]:
+        """None."""
+        return []
+
+    def capture(self, messages: Sequence[IncomingMessage]) -> list[IncomingMessage]:
+        """Store nothing, and say so by returning nothing."""
+        return []
+
+    def record_problem(self, subject: str, text: str) -> None:
+        """Show a problem in the prompt's memory status."""
+        self.problems.set(subject, text)
+
+    def clear_problem(self, subject: str) -> None:
+        """Show it no longer."""
+        self.problems.clear(subject)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def open_memory(
+    settings: MemoryConfig | None = None,
+    *,
+    clock: Clock | None = None,
+    embedder: Embedder | None = None,
+    llm: LLM | None = None,
+    **overrides: Any,
+) -> MemoryManager:
+    """Open the memory of the configured user. Raises ``ConfigError`` and ``StoreError``.
+
+    A missing or unusable embedding model is no error: search then works by words, and the status says why.
+    """
+    if settings is None:
+        settings = load_config(**overrides)
+    elif overrides:
+        settings = load_config(**{**settings.model_dump(exclude_unset=True), **overrides})
+    problems = Problems()
+    database = open_database(
+        settings.database_url,
+        data_dir=settings.data_dir,
+        pool_size=settings.db_pool_size,
+        max_overflow=settings.db_pool_max_overflow,
+    )
+    try:
+        return MemoryManager(
+            settings,
+            database,
+            clock=clock or SystemClock(),
+            embedder=embedder or _embedder(settings, problems),
+            llm=llm,
+            problems=problems,
+        )
+    except BaseException:
+        database.close()
+        raise
+
+
+def degraded(settings: MemoryConfig | None, error: LtMemoryError) -> DegradedMemory:
+    """What a host gets when ``open_memory`` raised ``error``."""
+    return DegradedMemory(settings, error)
+
+
+def _embedder(settings: MemoryConfig, problems: Problems) -> Embedder | None:
+    model_path = settings.onnx_model_path or Path(__file__).parent / "onnx" / "model.onnx"
+    try:
+        return OnnxEmbedder(
+            model_path,
+            settings.onnx_tokenizer or model_path.parent,
+            dimension=settings.embedding_dim,
+            max_tokens=settings.embedding_max_tokens,
+            batch_size=settings.embedding_batch_size,
+            threads=settings.embedding_threads,
+            cache_size=settings.embedding_cache_size,
+        )
+    except EmbeddingError as error:
+        problems.set(EMBEDDING_PROBLEM, f"off: {error}")
+        return None

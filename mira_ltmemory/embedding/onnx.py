@@ -1,0 +1,199 @@
+"""Sentence embeddings by ONNX Runtime from a local sentence-transformers folder; nothing is downloaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mira_ltmemory.errors import EmbeddingError
+from mira_ltmemory.protocols import EmbeddingModel
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mira_ltmemory.protocols import Vectors
+
+_CHARS_PER_TOKEN = 16
+"""Characters kept for each token before tokenising: a token of more would be a rare long word."""
+
+
+class OnnxEmbedder:
+    """Mean-pooled, normalised embeddings of a sentence-transformers model in ONNX form. Thread-safe.
+
+    ``max_tokens`` is where a text is cut, ``batch_size`` the texts of one run at most, ``threads`` those of
+    the session (0: half the machine's, at least one), ``cache_size`` the vectors of single texts kept in memory.
+    Raises ``EmbeddingError`` at once where files are missing or of another dimension; the session itself
+    is made when the first text is embedded.
+    """
+
+    def __init__(
+        self,
+        model_path: Path,
+        tokenizer_path: Path,
+        *,
+        dimension: int = 384,
+        max_tokens: int = 256,
+        batch_size: int = 32,
+        threads: int = 0,
+        cache_size: int = 2048,
+    ) -> None:
+        self._model_path = model_path
+        self._tokenizer_path = tokenizer_path
+        self._batch_size = batch_size
+        self._threads = threads or max(1, (os.cpu_count() or 2) // 2)
+        self._cache_size = cache_size
+        self._cache: OrderedDict[str, Vectors] = OrderedDict()
+        self._lock = threading.Lock()
+        self._loaded: tuple[Any, Any] | None = None
+        _check_dimension(model_path, dimension)
+        self._model = EmbeddingModel(_model_name(model_path), dimension, _sha256(model_path), max_tokens)
+
+    @property
+    def model(self) -> EmbeddingModel:
+        """Identity of the model: folder name, dimension, hash of the file, tokens."""
+        return self._model
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return float32 of shape ``(len(texts), dimension)``, rows of length 1. Raises ``EmbeddingError``."""
+        if len(texts) == 1:
+            return self._embed_cached(texts[0])
+        return self._embed(texts)
+
+    def _embed_cached(self, text: str) -> Vectors:
+        with self._lock:
+            known = self._cache.get(text)
+            if known is not None:
+                self._cache.move_to_end(text)
+                return known.copy()
+        vectors = self._embed([text])
+        with self._lock:
+            self._cache[text] = vectors.copy()
+            while len(self._cache) > self._cache_size:
+                self._cache.popitem(last=False)
+        return vectors
+
+    def _embed(self, texts: Sequence[str]) -> Vectors:
+        import numpy as np
+
+        session, tokenizer = self._load()
+        result = np.zeros((len(texts), self._model.dimension), dtype=np.float32)
+        with _foreign_errors("embed a text"):
+            cut = [text[: self._model.max_tokens * _CHARS_PER_TOKEN] for text in texts]
+            encoded = tokenizer(cut, truncation=True, max_length=self._model.max_tokens)
+            tokens: list[list[int]] = encoded["input_ids"]
+            # Texts of like length together: padding is work, and the longest text of a batch sets it.
+            by_length = sorted(range(len(texts)), key=lambda index: len(tokens[index]))
+            for start in range(0, len(by_length), self._batch_size):
+                chosen = by_length[start : start + self._batch_size]
+                result[chosen] = self._run(session, [tokens[index] for index in chosen])
+        return result
+
+    def _run(self, session: Any, tokens: Sequence[Sequence[int]]) -> Vectors:
+        import numpy as np
+
+        width = max(1, *map(len, tokens)) if len(tokens) > 1 else max(1, len(tokens[0]))
+        ids = np.zeros((len(tokens), width), dtype=np.int64)
+        mask = np.zeros((len(tokens), width), dtype=np.int64)
+        for row, text in enumerate(tokens):
+            ids[row, : len(text)] = text
+            mask[row, : len(text)] = 1
+        every = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        wanted = {item.name: every[item.name] for item in session.get_inputs()}
+        states: NDArray[np.float32] = session.run(None, wanted)[0]
+        if states.shape[-1] != self._model.dimension:
+            raise EmbeddingError(
+                f"The model {self._model_path} makes vectors of {states.shape[-1]} dimensions, but embedding_dim is "
+                f"{self._model.dimension}: set it to {states.shape[-1]}. Nothing was stored."
+            )
+        weights = mask[:, :, None].astype(np.float32)
+        pooled = (states * weights).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-9)
+        norms = np.linalg.norm(pooled, axis=1, keepdims=True)
+        return np.asarray(pooled / np.maximum(norms, 1e-12), dtype=np.float32)
+
+    def _load(self) -> tuple[Any, Any]:
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = (self._load_session(), self._load_tokenizer())
+            return self._loaded
+
+    def _load_session(self) -> Any:
+        with _foreign_errors(f"load the model {self._model_path}"):
+            import onnxruntime
+
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = self._threads
+            options.inter_op_num_threads = 1
+            options.log_severity_level = 3
+            # Threads that spin between two texts would burn a home machine's processor.
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+            return onnxruntime.InferenceSession(str(self._model_path), options, providers=["CPUExecutionProvider"])
+
+    def _load_tokenizer(self) -> Any:
+        with _foreign_errors(f"load the tokenizer in {self._tokenizer_path}"):
+            from transformers import PreTrainedTokenizerFast
+
+            file = self._tokenizer_path / "tokenizer.json"
+            if not file.is_file():
+                raise EmbeddingError(f"The tokenizer file {file} is missing; set onnx_tokenizer to its folder.")
+            tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(file))
+            tokenizer.model_max_length = self._model.max_tokens
+            return tokenizer
+
+
+@contextmanager
+def _foreign_errors(doing: str) -> Iterator[None]:
+    """Turn what onnxruntime and the tokenizer raise into ours."""
+    try:
+        yield
+    except (EmbeddingError, MemoryError):
+        raise
+    except Exception as error:
+        # onnxruntime's errors share no base class but Exception.
+        raise EmbeddingError(f"Cannot {doing}: {type(error).__name__}: {error}") from error
+
+
+def _model_name(model_path: Path) -> str:
+    """The name that the folder's manifest or config gives the model, else the folder's own."""
+    for file, key in (("manifest.json", "name"), ("config.json", "_name_or_path")):
+        name = _json(model_path.parent / file).get(key)
+        if isinstance(name, str) and name:
+            return name
+    return model_path.parent.name
+
+
+def _check_dimension(model_path: Path, dimension: int) -> None:
+    if not model_path.is_file():
+        raise EmbeddingError(
+            f"The model file {model_path} is missing. Reinstall the package, or set onnx_model_path to a "
+            "sentence-transformers model in ONNX form."
+        )
+    hidden = _json(model_path.parent / "config.json").get("hidden_size")
+    if isinstance(hidden, int) and hidden != dimension:
+        raise EmbeddingError(
+            f"The model {model_path} makes vectors of {hidden} dimensions, but embedding_dim is {dimension}: "
+            f"set it to {hidden}."
+        )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise EmbeddingError(f"The model file {path} cannot be read: {error}") from error

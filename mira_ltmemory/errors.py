@@ -1,0 +1,108 @@
+"""Every error that this package raises on purpose, as one tree.
+
+LtMemoryError
+├── ConfigError                a setting is unknown or impossible
+├── StoreError                 the database said no
+│   ├── StoreUnavailable       it cannot be reached
+│   ├── EmbeddedServerError    the embedded Postgres cannot run here
+│   ├── SchemaError            it holds a schema that this version cannot use
+│   └── IsolationError         the role would see other users' rows
+├── EmbeddingError             the embedding model cannot be used
+├── LLMError                   the language model gave no usable answer
+├── ImportFileError            a conversation file cannot be read
+├── HostError                  the host lacks something that the plugin needs
+└── RefusedEdit                an ordinary mistake; nothing was changed
+    ├── InvalidArgument        a value is malformed; names the field
+    ├── UnknownLabel           no such core memory block
+    ├── OverLimit              the text would not fit
+    ├── NoMatch                the text to replace is absent
+    ├── AmbiguousMatch         the text to replace stands in several places
+    ├── ReadOnly               the block may not be changed
+    └── Conflict               somebody else changed it first
+
+A class's docstring is its default message. Foreign errors (SQLAlchemy, psycopg2, onnxruntime,
+httpx) become one of these at the boundary that they came from, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import inspect
+
+
+class LtMemoryError(Exception):
+    """The memory could not do what was asked."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or inspect.getdoc(type(self)) or type(self).__name__)
+
+
+class ConfigError(LtMemoryError):
+    """A setting is unknown or impossible."""
+
+
+class StoreError(LtMemoryError):
+    """The database refused the operation; nothing was changed."""
+
+
+class StoreUnavailable(StoreError):
+    """The database cannot be reached; nothing was changed. Check that it runs, then try again."""
+
+
+class EmbeddedServerError(StoreError):
+    """The embedded Postgres cannot run here."""
+
+
+class SchemaError(StoreError):
+    """The database holds a schema that this version of mira-ltmemory cannot use."""
+
+
+class IsolationError(StoreError):
+    """The database role bypasses row-level security, so users would not be kept apart."""
+
+
+class EmbeddingError(LtMemoryError):
+    """The embedding model cannot be used."""
+
+
+class LLMError(LtMemoryError):
+    """The language model gave no usable answer."""
+
+
+class ImportFileError(LtMemoryError):
+    """The conversation file cannot be read."""
+
+
+class HostError(LtMemoryError):
+    """The host lacks something that the plugin needs."""
+
+
+class RefusedEdit(LtMemoryError):
+    """The request was refused and nothing was changed."""
+
+
+class InvalidArgument(RefusedEdit):
+    """An argument is malformed."""
+
+
+class UnknownLabel(RefusedEdit):
+    """There is no core memory block of that label."""
+
+
+class OverLimit(RefusedEdit):
+    """The text does not fit."""
+
+
+class NoMatch(RefusedEdit):
+    """The text to replace is not in the block."""
+
+
+class AmbiguousMatch(RefusedEdit):
+    """The text to replace stands in more than one place."""
+
+
+class ReadOnly(RefusedEdit):
+    """The block is read-only."""
+
+
+class Conflict(RefusedEdit):
+    """The block was changed since the version that the edit named."""

@@ -1,0 +1,8 @@
+"""Parts of the system prompt: each renders one template from what memory holds."""
+
+from __future__ import annotations
+
+from mira_ltmemory.providers.core_memory import CoreMemoryProvider
+from mira_ltmemory.providers.memory_status import MemoryStatusProvider
+
+__all__ = ["CoreMemoryProvider", "MemoryStatusProvider"]

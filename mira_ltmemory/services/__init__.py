@@ -1,0 +1,1 @@
+"""What memory does: blocks, recall, archival, search, embedding, status. No SQL, no host, no model files."""

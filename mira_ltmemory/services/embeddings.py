@@ -1,0 +1,95 @@
+"""Vectors for stored texts and for queries, from one embedding model; words-only where there is none."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from mira_ltmemory.errors import EmbeddingError
+from mira_ltmemory.protocols import Embedder, EmbeddingModel, Progress, no_progress
+from mira_ltmemory.services.problems import Problems
+from mira_ltmemory.store.unit_of_work import Store
+
+if TYPE_CHECKING:
+    from mira_ltmemory.protocols import Vectors
+
+logger = logging.getLogger(__name__)
+
+PROBLEM = "search by meaning"
+
+
+class EmbeddingService:
+    """Embeds texts of one user, and keeps nothing where the model cannot be trusted.
+
+    ``register`` makes a model known to the database and returns its number. ``embedder`` is none where the
+    model cannot be used; ``Problems`` then says why.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        embedder: Embedder | None,
+        register: Callable[[EmbeddingModel], int],
+        problems: Problems,
+        *,
+        batch_size: int = 32,
+    ) -> None:
+        self._store = store
+        self._embedder = embedder
+        self._register = register
+        self._problems = problems
+        self._batch_size = batch_size
+        self._model_id: int | None = None
+
+    @property
+    def available(self) -> bool:
+        """Whether there is a model to embed with."""
+        return self._embedder is not None
+
+    def embed_query(self, text: str) -> tuple[int, Vectors] | None:
+        """Return the model's number and the unit vector of a query, or none where search must do with words."""
+        embedded = self.embed_now([text])
+        return None if embedded is None else (embedded[0], embedded[1][0])
+
+    def embed_now(self, texts: Sequence[str]) -> tuple[int, Vectors] | None:
+        """Return the model's number and unit vectors of shape ``(len(texts), dimension)``, or none."""
+        if self._embedder is None:
+            return None
+        try:
+            vectors = self._embedder.embed(texts)
+        except EmbeddingError as error:
+            self._problems.set(PROBLEM, f"off: {error}")
+            return None
+        self._problems.clear(PROBLEM)
+        return self._known_model(self._embedder), vectors
+
+    def process_pending(self, progress: Progress = no_progress) -> int:
+        """Embed every text that waits, and return how many were; stops early where the model fails.
+
+        Each batch is stored on its own, so a run that is killed loses one batch of work and no text.
+        """
+        with self._store.upkeep() as unit:
+            unit.vectors.drop_orphans()
+            total = unit.vectors.pending_count()
+        done = 0
+        while self._embedder is not None and done < total:
+            with self._store.read() as unit:
+                waiting = unit.vectors.pending(self._batch_size * 8)
+            if not waiting:
+                break
+            # No connection is held while the model works.
+            embedded = self.embed_now([item.content for item in waiting])
+            if embedded is None:
+                break
+            model_id, vectors = embedded
+            with self._store.upkeep() as unit:
+                unit.vectors.add(waiting, vectors, model_id)
+            done += len(waiting)
+            progress("embedding", min(done, total), total)
+        return done
+
+    def _known_model(self, embedder: Embedder) -> int:
+        if self._model_id is None:
+            self._model_id = self._register(embedder.model)
+        return self._model_id

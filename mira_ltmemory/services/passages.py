@@ -1,0 +1,131 @@
+"""Archival memory: passages that the model stores on purpose and finds by meaning and by words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from mira_ltmemory.config import MemoryConfig
+from mira_ltmemory.errors import InvalidArgument
+from mira_ltmemory.protocols import Actor, Change, Clock, Filter, Kind, Origin, SearchResult
+from mira_ltmemory.services.embeddings import EmbeddingService
+from mira_ltmemory.services.redaction import Redactor
+from mira_ltmemory.services.search import Searcher
+from mira_ltmemory.services.text import require_text
+from mira_ltmemory.store.models import Passage, content_hash
+from mira_ltmemory.store.unit_of_work import SqlUnitOfWork, Store
+from mira_ltmemory.store.vectors import PendingText
+
+MAX_TAGS = 32
+MAX_TAG_CHARS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class InsertedPassage:
+    """What an insert did. ``known`` tells that the same text was there already; its tags were then joined."""
+
+    id: UUID
+    tags: tuple[str, ...]
+    change_set_id: int | None
+    known: bool
+    embedded: bool
+    redacted: tuple[str, ...] = ()
+
+
+class PassageManager:
+    """Stores and searches the archival passages of one user."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: MemoryConfig,
+        clock: Clock,
+        redactor: Redactor,
+        embeddings: EmbeddingService,
+        searcher: Searcher,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._clock = clock
+        self._redactor = redactor
+        self._embeddings = embeddings
+        self._searcher = searcher
+
+    def insert(self, content: str, tags: Sequence[str] = (), change: Change | None = None) -> InsertedPassage:
+        """Store a passage and embed it at once. Raises ``RefusedEdit`` and ``StoreError``."""
+        require_text("content", content, limit=self._settings.max_archival_chars)
+        wanted = clean_tags(tags)
+        text, redactions = self._redactor.redact(content)
+        kinds = tuple(dict.fromkeys(redaction.kind for redaction in redactions))
+        known = self._known(text)
+        if known is not None and set(wanted) <= set(known.tags):
+            return InsertedPassage(known.id, tuple(known.tags), None, known=True, embedded=True, redacted=kinds)
+        # Embedded before the transaction begins: no connection is held while the model works.
+        embedded = None if known is not None else self._embeddings.embed_now([text])
+        with self._store.write(change or Change(Actor.USER, "archival_memory_insert")) as unit:
+            present = unit.passages.with_content(content_hash(text))
+            if present:
+                row = present[0]
+                row.tags = list(dict.fromkeys([*row.tags, *wanted]))
+                unit.passages.add([row])
+            else:
+                row = self._row(unit, text, wanted, change)
+                unit.passages.add([row])
+                unit.words.add(Kind.PASSAGE, [(row.id, text)])
+                if embedded is None:
+                    unit.vectors.enqueue(Kind.PASSAGE, [row.id])
+                else:
+                    model_id, vectors = embedded
+                    item = PendingText(Kind.PASSAGE, row.id, row.content_hash, text)
+                    unit.vectors.add([item], vectors, model_id)
+            return InsertedPassage(
+                id=row.id,
+                tags=tuple(row.tags),
+                change_set_id=unit.change_set_id,
+                known=bool(present),
+                embedded=bool(present) or embedded is not None,
+                redacted=kinds,
+            )
+
+    def search(self, query: str, filter: Filter | None = None, limit: int | None = None) -> SearchResult:
+        """Find passages by meaning and words, best first, at most ``limit`` (1 to 50)."""
+        return self._searcher.search(
+            Kind.PASSAGE, query, filter or Filter(), limit or self._settings.max_search_results
+        )
+
+    def count(self) -> int:
+        """How many passages are stored."""
+        with self._store.read() as unit:
+            return unit.passages.count()
+
+    def _known(self, text: str) -> Passage | None:
+        with self._store.read() as unit:
+            return next(iter(unit.passages.with_content(content_hash(text))), None)
+
+    def _row(self, unit: SqlUnitOfWork, text: str, tags: Sequence[str], change: Change | None) -> Passage:
+        by_model = change is not None and change.actor is not Actor.USER
+        return Passage(
+            user_id=unit.user_id,
+            id=uuid4(),
+            change_set_id=unit.change_set_id,
+            origin=(Origin.ASSISTANT if by_model else Origin.USER).value,
+            content=text,
+            content_hash=content_hash(text),
+            tags=list(tags),
+            said_at=self._clock.now(),
+        )
+
+
+def clean_tags(tags: object, field: str = "tags") -> tuple[str, ...]:
+    """Return tags without blanks and repeats, in their order. Raises ``InvalidArgument``."""
+    if tags is None:
+        return ()
+    if isinstance(tags, str) or not isinstance(tags, Sequence):
+        raise InvalidArgument(f"{field} must be a list of texts, such as [\"travel\", \"2024\"].")
+    if len(tags) > MAX_TAGS:
+        raise InvalidArgument(f"{field} holds {len(tags)} tags; at most {MAX_TAGS} are possible.")
+    cleaned: dict[str, None] = {}
+    for tag in tags:
+        cleaned[require_text(field, tag, limit=MAX_TAG_CHARS).strip()] = None
+    return tuple(cleaned)

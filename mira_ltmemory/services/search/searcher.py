@@ -1,0 +1,132 @@
+"""Answers searches: reads the query, asks the store for candidates, ranks them and tells what limited the search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+from uuid import UUID
+
+import numpy as np
+
+from mira_ltmemory.errors import InvalidArgument
+from mira_ltmemory.protocols import Filter, Hit, Kind, Origin, Role, SearchResult
+from mira_ltmemory.services.search.rank import Ranking, rank
+from mira_ltmemory.store.analysis import query_terms
+from mira_ltmemory.store.search import CandidateQuery, Candidates, Details
+from mira_ltmemory.store.unit_of_work import Store
+
+if TYPE_CHECKING:
+    from mira_ltmemory.protocols import Vectors
+
+MAX_QUERY_CHARS = 4_000
+"""Characters of a query that are read; what follows is left out, and a note says so."""
+
+MAX_LIMIT = 1_000
+CANDIDATES = 100
+
+WORDS_ONLY = "Searched by words only: there is no embedding model at hand."
+NOT_EMBEDDED = "Rows that are not embedded yet were found by their words only."
+NEWEST = "No query was given: these are the newest rows, newest first."
+NOTHING_ASKED = "Nothing was asked for: give a query, or a filter to list the newest rows that pass it."
+CUT = f"The query is longer than {MAX_QUERY_CHARS:,} characters; only its beginning was searched for."
+
+
+class QueryEmbedder(Protocol):
+    """Turns a query into a vector."""
+
+    def embed_query(self, text: str) -> tuple[int, Vectors] | None:
+        """Return the model's number and the unit vector, shape ``(dim,)``, or none where words must do."""
+        ...
+
+
+class Searcher:
+    """Searches the messages and passages of one user."""
+
+    def __init__(self, store: Store, embeddings: QueryEmbedder | None) -> None:
+        self._store = store
+        self._embeddings = embeddings
+
+    def search(
+        self, kind: Kind, query: str, filter: Filter, limit: int, *, min_cosine: float | None = None
+    ) -> SearchResult:
+        """Find rows by words and meaning, best first, at most ``limit`` of those that pass the filter.
+
+        Any string is a query. A blank one lists the newest rows that pass. ``min_cosine`` leaves out rows that are
+        known to be less similar. Raises ``InvalidArgument`` for a limit below 1 or above 1,000 and for a filter that
+        rows of this kind cannot have, and ``StoreError``.
+        """
+        if not 1 <= limit <= MAX_LIMIT:
+            raise InvalidArgument(f"limit must be between 1 and {MAX_LIMIT:,}, not {limit}.")
+        asked = query[:MAX_QUERY_CHARS].replace("\0", " ").encode("utf-8", "replace").decode("utf-8").strip()
+        if not asked:
+            return self._newest(kind, filter, limit)
+        notes = [CUT] if len(query) > MAX_QUERY_CHARS else []
+        # Embedded before the transaction begins: no connection is held while the model works.
+        embedded = self._embeddings.embed_query(asked) if self._embeddings is not None else None
+        if embedded is None:
+            notes.append(WORDS_ONLY)
+        number = max(CANDIDATES, 2 * limit)
+        wanted = CandidateQuery(
+            kind=kind,
+            filter=filter,
+            terms=query_terms(asked),
+            vector=embedded[1] if embedded else None,
+            model_id=embedded[0] if embedded else 0,
+            by_words=number,
+            by_vector=number,
+        )
+        with self._store.read() as unit:
+            found = unit.search.candidates(wanted)
+            ranking = rank(found)
+            chosen = _order(found, ranking, min_cosine)[:limit]
+            details = unit.search.details(kind, [found.rows[index].id for index in chosen])
+        if embedded is not None and np.isnan(found.cosine[found.eligible]).any():
+            notes.append(NOT_EMBEDDED)
+        hits = [
+            _hit(kind, details[id], float(ranking.scores[index]), ranking.of(index))
+            for index in chosen
+            if (id := found.rows[index].id) in details
+        ]
+        return SearchResult(hits=tuple(hits), total=found.total, notes=tuple(notes))
+
+    def _newest(self, kind: Kind, filter: Filter, limit: int) -> SearchResult:
+        with self._store.read() as unit:
+            total = unit.search.count(kind, filter)
+            if filter == Filter():
+                return SearchResult(hits=(), total=total, notes=(NOTHING_ASKED,))
+            ids: Sequence[UUID] = unit.search.newest(kind, filter, limit)
+            details = unit.search.details(kind, ids)
+        hits = tuple(_hit(kind, details[id], -float(place), {}) for place, id in enumerate(ids) if id in details)
+        return SearchResult(hits=hits, total=total, notes=(NEWEST,))
+
+
+def _order(found: Candidates, ranking: Ranking, min_cosine: float | None) -> list[int]:
+    """Indexes of the rows that may be shown, best first; the newest first among equals, then by id."""
+    shown = np.flatnonzero(found.eligible)
+    if min_cosine is not None:
+        shown = shown[~(found.cosine[shown] < min_cosine)]
+    return sorted(
+        shown.tolist(),
+        key=lambda index: (
+            -round(float(ranking.scores[index]), 9),
+            -found.rows[index].said_at.timestamp(),
+            str(found.rows[index].id),
+        ),
+    )
+
+
+def _hit(kind: Kind, row: Details, score: float, features: dict[str, float]) -> Hit:
+    return Hit(
+        kind=kind,
+        id=row.id,
+        content=row.content,
+        score=score,
+        said_at=row.said_at,
+        origin=Origin(row.origin),
+        role=Role(row.role) if row.role else None,
+        speaker=row.speaker,
+        conversation_id=row.conversation,
+        external_id=row.external_id,
+        tags=row.tags,
+        features=features,
+    )

@@ -1,0 +1,96 @@
+"""What the memory holds and what is off, for the prompt, the health job and people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from mira_ltmemory.protocols import JobReport, JobRun
+from mira_ltmemory.services.embeddings import EmbeddingService
+from mira_ltmemory.services.problems import Problems
+from mira_ltmemory.store.unit_of_work import Store
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """A job as people see it; moments are aware, in UTC."""
+
+    name: str
+    cron: str
+    timezone: str
+    last_success_at: datetime | None
+    next_run_at: datetime | None
+    consecutive_failures: int
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryStatus:
+    """Counts, and each known problem by subject."""
+
+    messages: int
+    passages: int
+    conversations: int
+    pending: int
+    oldest: datetime | None
+    newest: datetime | None
+    problems: Mapping[str, str]
+
+
+class StatusService:
+    """Reads the state of one user's memory."""
+
+    def __init__(self, store: Store, embeddings: EmbeddingService, problems: Problems) -> None:
+        self._store = store
+        self._embeddings = embeddings
+        self._problems = problems
+
+    def read(self) -> MemoryStatus:
+        """Count what is stored. Raises ``StoreError``."""
+        with self._store.read() as unit:
+            conversations, messages, oldest, newest = unit.messages.totals()
+            return MemoryStatus(
+                messages=messages,
+                passages=unit.passages.count(),
+                conversations=conversations,
+                pending=unit.vectors.pending_count(),
+                oldest=oldest,
+                newest=newest,
+                problems=self._problems.all(),
+            )
+
+    def jobs(self) -> list[JobStatus]:
+        """Every declared job."""
+        with self._store.read() as unit:
+            return [
+                JobStatus(
+                    name=job.name,
+                    cron=job.cron,
+                    timezone=job.timezone,
+                    last_success_at=job.last_success_at,
+                    next_run_at=job.next_run_at,
+                    consecutive_failures=job.consecutive_failures,
+                    last_error=job.last_error,
+                )
+                for job in unit.jobs.all()
+            ]
+
+    def check_health(self, run: JobRun) -> JobReport:
+        """The health job: look whether the database answers and every text that should has its vector."""
+        status = self.read()
+        if self._embeddings.available and status.pending == 0:
+            verdict = "Memory is healthy."
+        elif self._embeddings.available:
+            verdict = f"{status.pending} texts wait for their vectors; the next processing run embeds them."
+        else:
+            verdict = "Search works by words only: the embedding model is off."
+        return JobReport(
+            summary=verdict,
+            counts={
+                "messages": status.messages,
+                "passages": status.passages,
+                "pending": status.pending,
+                "problems": len(status.problems),
+            },
+        )

@@ -1,0 +1,78 @@
+"""Rows of recall memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from uuid import UUID, uuid5
+
+from sqlalchemy import insert, text
+from sqlmodel import select
+
+from mira_ltmemory.protocols import Kind
+from mira_ltmemory.store.models import Conversation, Message, PendingEmbedding
+from mira_ltmemory.store.rows import Rows, column_values
+
+_EXISTING = text(
+    "SELECT external_id FROM ltmemory.messages WHERE user_id = :user_id AND conversation_id = :conversation_id "
+    "AND external_id = ANY(:external_ids)"
+)
+
+
+class MessageRows(Rows):
+    """The user's conversations and messages."""
+
+    def conversation_key(self, external_id: str) -> UUID:
+        """The id of a conversation: derived, so that capturing it twice cannot make two."""
+        return uuid5(self.user_id, f"conversation:{external_id}")
+
+    def message_key(self, conversation_id: UUID, external_id: str) -> UUID:
+        """The id of a message, derived likewise."""
+        return uuid5(conversation_id, external_id)
+
+    def known(self, conversation_id: UUID, external_ids: Iterable[str]) -> set[str]:
+        """Which of these messages of a conversation are stored already."""
+        rows = self.execute(_EXISTING, conversation_id=conversation_id, external_ids=list(external_ids))
+        return {row.external_id for row in rows}
+
+    def ensure_conversation(self, conversation: Conversation) -> None:
+        """Insert a conversation unless it is there."""
+        own = select(Conversation).where(Conversation.user_id == self.user_id, Conversation.id == conversation.id)
+        if self.session.exec(own).one_or_none() is None:
+            self.session.add(conversation)
+            self.session.flush()
+
+    def add(self, messages: Sequence[Message], pending: Sequence[UUID]) -> None:
+        """Insert messages, and enqueue those whose ids are ``pending`` for embedding."""
+        if not messages:
+            return
+        self.connection.execute(insert(Message), [column_values(message) for message in messages])
+        queue = [
+            {
+                "user_id": self.user_id,
+                "kind": Kind.MESSAGE.value,
+                "row_id": row_id,
+                "enqueued_by": self._unit.change_set_id,
+            }
+            for row_id in pending
+        ]
+        if queue:
+            self.connection.execute(insert(PendingEmbedding), queue)
+
+    def totals(self) -> tuple[int, int, datetime | None, datetime | None]:
+        """Conversations, messages, and when the first and the last message was said."""
+        row = self.execute(
+            "SELECT (SELECT count(*) FROM ltmemory.conversations WHERE user_id = :user_id), "
+            "count(*), min(said_at), max(said_at) FROM ltmemory.messages WHERE user_id = :user_id"
+        ).one()
+        return int(row[0]), int(row[1]), row[2], row[3]
+
+    def count(self) -> int:
+        """How many messages are stored."""
+        return int(self.execute("SELECT count(*) FROM ltmemory.messages WHERE user_id = :user_id").scalar_one())
+
+    def get(self, message_id: UUID) -> Message | None:
+        """One message by id."""
+        return self.session.exec(
+            select(Message).where(Message.user_id == self.user_id, Message.id == message_id)
+        ).one_or_none()

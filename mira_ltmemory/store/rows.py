@@ -1,0 +1,49 @@
+"""What the row collections of a unit of work share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from sqlalchemy import Connection, TextClause, inspect, text
+from sqlalchemy.engine import CursorResult
+from sqlmodel import Session
+
+from mira_ltmemory.store.models import Base
+
+if TYPE_CHECKING:
+    from mira_ltmemory.store.unit_of_work import SqlUnitOfWork
+
+
+def column_values(row: Base) -> dict[str, Any]:
+    """Return a row's values by column name, as a bulk insert wants them; attributes may be named otherwise."""
+    return {attribute.columns[0].name: getattr(row, attribute.key) for attribute in inspect(type(row)).column_attrs}
+
+
+class Rows:
+    """Queries over one part of memory, inside one transaction of one user."""
+
+    def __init__(self, unit: SqlUnitOfWork) -> None:
+        self._unit = unit
+
+    @property
+    def user_id(self) -> UUID:
+        """The user whose rows these are."""
+        return self._unit.user_id
+
+    @property
+    def session(self) -> Session:
+        """The transaction's session."""
+        return self._unit.session
+
+    @property
+    def connection(self) -> Connection:
+        """The transaction's connection, for statements that need no objects."""
+        return self._unit.session.connection()
+
+    def execute(self, statement: str | TextClause, **parameters: Any) -> CursorResult[Any]:
+        """Run one statement; ``:user_id`` is always bound."""
+        clause = text(statement) if isinstance(statement, str) else statement
+        values: Mapping[str, Any] = {"user_id": self.user_id, **parameters}
+        return self.connection.execute(clause, values)

@@ -1,0 +1,331 @@
+"""Gathers the candidates of one search: by words, by meaning, from ranges of time, and what stands beside them.
+
+Statements of a search: the words' postings; the filter's count, where there is a filter or the vector plan depends on
+the size; the candidates with their features; at the end, `details` of the rows that are shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import numpy as np
+
+from mira_ltmemory.protocols import Filter, Kind
+from mira_ltmemory.store.postings import Corpus, best, bm25, counts_of
+from mira_ltmemory.store.rows import Rows
+from mira_ltmemory.store.search.index import index_name
+from mira_ltmemory.store.search.sql import TABLES, Condition, VectorSide, candidates, condition
+from mira_ltmemory.store.words import KIND_NUMBERS, Found
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mira_ltmemory.protocols import Vectors
+
+POSTINGS_BUDGET = 60_000
+"""Packed postings that one search reads at most: all of them for a user of some 30,000 messages."""
+
+EXACT_ROWS = 5_000
+"""Up to so many rows every vector is compared: about 5 ms, and nothing is missed."""
+
+EXACT_ROWS_OF_FEW = 20_000
+"""The same where these rows are less than a tenth of the index, in which a filtered scan would lose its way."""
+
+EXCERPT_CHARS = 2_000
+"""Characters of a candidate's content that a ranking sees."""
+
+_FIRST_CHUNK = 1_000
+_IN_RANGE = 2_000
+
+_SCOPE = """
+WITH passing AS MATERIALIZED (
+    SELECT r.id FROM {table} r WHERE r.user_id = :user_id AND {passes} LIMIT :most + 1
+), counted AS (SELECT count(*) AS n FROM passing)
+SELECT n, CASE WHEN n <= :most THEN (
+    SELECT string_agg(int4send(d.document), ''::bytea) FROM passing p JOIN ltmemory.word_documents d
+    ON d.user_id = :user_id AND d.kind = :kind_number AND d.row_id = p.id
+) END AS documents FROM counted
+"""
+
+_PASSING = """
+SELECT d.document FROM ltmemory.word_documents d JOIN {table} r ON r.user_id = :user_id AND r.id = d.row_id
+WHERE d.user_id = :user_id AND d.kind = :kind_number AND d.document = ANY(CAST(:documents AS int[])) AND {passes}
+"""
+
+# The planner's own count of the index's rows: close, and free.
+_INDEX_ROWS = "SELECT reltuples FROM pg_class WHERE oid = to_regclass(:name)"
+
+_SCAN_SETTINGS = """
+SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hnsw.ef_search', :ef_search, true),
+    set_config('hnsw.max_scan_tuples', '40000', true), set_config('hnsw.scan_mem_multiplier', '4', true)
+"""
+
+_NEWEST = """
+SELECT r.id FROM {table} r WHERE r.user_id = :user_id AND {passes} ORDER BY r.said_at DESC, r.id LIMIT :limit
+"""
+
+_DETAILS = {
+    Kind.MESSAGE: """
+        SELECT r.id, r.content, r.said_at, r.origin, r.role, r.speaker, r.external_id,
+            c.external_id AS conversation, NULL AS tags
+        FROM ltmemory.messages r JOIN ltmemory.conversations c ON c.user_id = r.user_id AND c.id = r.conversation_id
+        WHERE r.user_id = :user_id AND r.id = ANY(CAST(:ids AS uuid[]))
+    """,
+    Kind.PASSAGE: """
+        SELECT r.id, r.content, r.said_at, r.origin, NULL AS role, NULL AS speaker, NULL AS external_id,
+            NULL AS conversation, r.tags
+        FROM ltmemory.passages r WHERE r.user_id = :user_id AND r.id = ANY(CAST(:ids AS uuid[]))
+    """,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandidateQuery:
+    """What is looked for. ``terms`` maps words to terms (`analysis.query_terms`); ``vector`` has shape ``(dim,)``.
+
+    ``ranges`` are times (start inclusive, end exclusive) whose rows are candidates too; they filter nothing.
+    ``reach`` is how many neighbours on either side come with a message: the first is a candidate itself.
+    """
+
+    kind: Kind
+    filter: Filter
+    terms: dict[str, int]
+    vector: Vectors | None = None
+    model_id: int = 0
+    ranges: Sequence[tuple[datetime, datetime]] = ()
+    by_words: int = 100
+    by_vector: int = 100
+    per_range: int = 50
+    reach: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A row that a ranking looks at. ``excerpt`` is the beginning of its content.
+
+    One that is not ``eligible`` stands beside a candidate and may not be shown: it is there for its features.
+    """
+
+    id: UUID
+    excerpt: str
+    said_at: datetime
+    origin: str
+    eligible: bool
+    role: str | None = None
+    speaker: str | None = None
+    conversation_id: UUID | None = None
+    position: int | None = None
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidates:
+    """Candidates in the order of their ids, and their features, in numpy: n rows, t terms of the query.
+
+    ``cosine`` (n,) is nan without a vector; ``counts`` (n, t) tells how often each term occurs and ``lengths`` (n,)
+    the words; ``previous`` and ``next`` (n,) are indexes of the neighbours in the conversation, -1 where unknown.
+    ``total`` counts the rows that the filter leaves, up to `EXACT_ROWS_OF_FEW` under a filter.
+    ``unread`` are frequent words that were scored and not searched for.
+    """
+
+    rows: list[Candidate]
+    words: list[str]
+    corpus: Corpus
+    idf: NDArray[np.float64]
+    cosine: NDArray[np.float64]
+    counts: NDArray[np.float64]
+    lengths: NDArray[np.float64]
+    previous: NDArray[np.int64]
+    next: NDArray[np.int64]
+    total: int
+    exact: bool
+    unread: tuple[str, ...] = ()
+
+    @property
+    def eligible(self) -> NDArray[np.bool_]:
+        """Which rows may be shown, shape ``(n,)``."""
+        return np.array([row.eligible for row in self.rows], dtype=bool)
+
+    def term_scores(self) -> NDArray[np.float64]:
+        """BM25 of each row and term, shape ``(n, t)``; a row's sum is its BM25."""
+        return np.asarray(self.idf * self.corpus.saturated(self.counts, self.lengths[:, None]))
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """A row as it is shown. ``conversation`` and ``external_id`` are the host's ids."""
+
+    id: UUID
+    content: str
+    said_at: datetime
+    origin: str
+    role: str | None
+    speaker: str | None
+    conversation: str | None
+    external_id: str | None
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """What the filter leaves: how many rows, and their documents where they are few enough to be named."""
+
+    total: int
+    documents: NDArray[np.int32] | None = field(default=None)
+
+
+class SearchRows(Rows):
+    """Searches over the user's messages and passages."""
+
+    def candidates(self, query: CandidateQuery) -> Candidates:
+        """Find candidates and their features. Raises ``InvalidArgument`` for a filter that the kind cannot have."""
+        passes = condition(query.kind, query.filter)
+        found = self._unit.words.read(query.kind, list(query.terms.values()), POSTINGS_BUDGET)
+        scope = self._scope(query.kind, passes, found)
+        documents = self._by_words(query, passes, found, scope)
+        side = self._vector_side(query, passes, scope)
+        rows = self._gather(query, passes, documents, side)
+        return _assemble(query, rows, found, scope.total, exact=side is None or side.exact)
+
+    def newest(self, kind: Kind, wanted: Filter, limit: int) -> list[UUID]:
+        """Ids of the newest rows that pass, newest first."""
+        passes = condition(kind, wanted)
+        statement = _NEWEST.format(table=TABLES[kind], passes=passes.sql)
+        return [row.id for row in self.execute(statement, limit=limit, **passes.parameters)]
+
+    def count(self, kind: Kind, wanted: Filter) -> int:
+        """How many rows pass, as ``Candidates.total`` counts."""
+        return self._scope(kind, condition(kind, wanted), self._unit.words.read(kind, [], 0)).total
+
+    def details(self, kind: Kind, ids: Sequence[UUID]) -> dict[UUID, Details]:
+        """Rows in full, by id; rows that are gone are left out."""
+        rows = self.execute(_DETAILS[kind], ids=list(ids))
+        return {
+            row.id: Details(
+                row.id, row.content, row.said_at, row.origin, row.role, row.speaker, row.conversation,
+                row.external_id, tuple(row.tags or ()),
+            )
+            for row in rows
+        }  # fmt: skip
+
+    def _scope(self, kind: Kind, passes: Condition, found: Found) -> _Scope:
+        if passes.everything:
+            return _Scope(found.corpus.documents)
+        row = self.execute(
+            _SCOPE.format(table=TABLES[kind], passes=passes.sql),
+            kind_number=KIND_NUMBERS[kind],
+            most=EXACT_ROWS_OF_FEW,
+            **passes.parameters,
+        ).one()
+        if row.n > EXACT_ROWS_OF_FEW:
+            return _Scope(EXACT_ROWS_OF_FEW)
+        return _Scope(int(row.n), np.frombuffer(row.documents or b"", ">i4").astype(np.int32))
+
+    def _by_words(self, query: CandidateQuery, passes: Condition, found: Found, scope: _Scope) -> list[int]:
+        if not found.postings:
+            return []
+        scores = bm25(found.corpus, found.postings, found.size)
+        if passes.everything:
+            return best(scores, query.by_words).tolist()
+        if scope.documents is not None:
+            known = scope.documents[scope.documents < found.size]
+            return best(scores, query.by_words, known).tolist()
+        return self._passing(query, passes, best(scores, found.size).tolist())
+
+    def _passing(self, query: CandidateQuery, passes: Condition, ranked: list[int]) -> list[int]:
+        """The first documents that pass a filter which leaves many rows: looked up best first, in growing chunks."""
+        statement = _PASSING.format(table=TABLES[query.kind], passes=passes.sql)
+        kept: list[int] = []
+        start, size = 0, _FIRST_CHUNK
+        while start < len(ranked) and len(kept) < query.by_words:
+            chunk = ranked[start : start + size]
+            rows = self.execute(
+                statement, kind_number=KIND_NUMBERS[query.kind], documents=chunk, **passes.parameters
+            )
+            passing = {row.document for row in rows}
+            kept += [document for document in chunk if document in passing]
+            start, size = start + size, size * 4
+        return kept[: query.by_words]
+
+    def _vector_side(self, query: CandidateQuery, passes: Condition, scope: _Scope) -> VectorSide | None:
+        if query.vector is None:
+            return None
+        few = scope.total <= EXACT_ROWS or (
+            (passes.everything or scope.documents is not None)
+            and scope.total <= EXACT_ROWS_OF_FEW
+            and scope.total < self._index_rows(query.model_id, query.kind) / 10
+        )
+        if not few:
+            self.execute(_SCAN_SETTINGS, ef_search=str(max(query.by_vector, 40)))
+        return VectorSide(query.model_id, len(query.vector), exact=few)
+
+    def _index_rows(self, model_id: int, kind: Kind) -> float:
+        return float(self.execute(_INDEX_ROWS, name=f"ltmemory.{index_name(model_id, kind)}").scalar() or 0.0)
+
+    def _gather(
+        self, query: CandidateQuery, passes: Condition, documents: list[int], side: VectorSide | None
+    ) -> Sequence[Any]:
+        statement = candidates(query.kind, passes.sql, side, len(query.ranges), query.reach)
+        parameters: dict[str, Any] = {
+            "kind_number": KIND_NUMBERS[query.kind],
+            "documents": documents,
+            "excerpt": EXCERPT_CHARS,
+            "reach": query.reach,
+            **passes.parameters,
+        }
+        if query.vector is not None:
+            parameters |= {"vector": _literal(query.vector), "nearest": query.by_vector}
+        for number, (start, end) in enumerate(query.ranges):
+            parameters |= {f"from_{number}": start, f"to_{number}": end}
+        if query.ranges:
+            parameters |= {"in_range": _IN_RANGE, "per_range": query.per_range}
+        return self.execute(statement, **parameters).all()
+
+
+def _literal(vector: Vectors) -> str:
+    return "[" + ",".join(f"{number:.6g}" for number in vector.tolist()) + "]"
+
+
+def _assemble(query: CandidateQuery, rows: Sequence[Any], found: Found, total: int, *, exact: bool) -> Candidates:
+    rows = sorted(rows, key=lambda row: str(row.id))
+    terms = list(query.terms.values())
+    previous, following = _links(rows)
+    return Candidates(
+        rows=[_candidate(row) for row in rows],
+        words=list(query.terms),
+        corpus=found.corpus,
+        idf=found.corpus.idf(terms),
+        cosine=np.array([np.nan if row.cosine is None else row.cosine for row in rows], dtype=np.float64),
+        counts=counts_of([bytes(row.terms or b"") for row in rows], terms),
+        lengths=np.array([row.length or 0 for row in rows], dtype=np.float64),
+        previous=previous,
+        next=following,
+        total=total,
+        exact=exact,
+        unread=tuple(word for word, term in query.terms.items() if term in found.unread),
+    )
+
+
+def _candidate(row: Any) -> Candidate:
+    return Candidate(
+        row.id, row.excerpt, row.said_at, row.origin, bool(row.eligible), row.role, row.speaker,
+        row.conversation_id, row.position, tuple(row.tags or ()),
+    )  # fmt: skip
+
+
+def _links(rows: Sequence[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indexes of each row's previous and next message, from the windows around the rows that were found."""
+    at = {row.id: index for index, row in enumerate(rows)}
+    previous, following = np.full(len(rows), -1), np.full(len(rows), -1)
+    for row in rows:
+        if not row.beside_ids:
+            continue
+        before = sum(step < 0 for step in row.beside_steps)
+        window = [at[id] for id in (*row.beside_ids[:before], row.id, *row.beside_ids[before:])]
+        previous[window[1:]] = window[:-1]
+        following[window[:-1]] = window[1:]
+    return previous, following

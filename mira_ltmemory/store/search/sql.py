@@ -1,0 +1,152 @@
+"""The SQL of a search: filters, and the one statement that gathers candidates.
+
+Every row of memory is ``r``. Only our own names, numbers and kinds are put into the text; values are parameters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from mira_ltmemory.errors import InvalidArgument
+from mira_ltmemory.protocols import Filter, Kind
+
+TABLES = {Kind.MESSAGE: "ltmemory.messages", Kind.PASSAGE: "ltmemory.passages"}
+
+_COLUMNS = {
+    Kind.MESSAGE: "r.role, r.speaker, r.conversation_id, r.position, NULL AS tags",
+    Kind.PASSAGE: "NULL AS role, NULL AS speaker, NULL AS conversation_id, NULL AS position, r.tags",
+}
+
+_NO_NEIGHBOURS = ("", "", "NULL::uuid[] AS beside_ids, NULL::bigint[] AS beside_steps")
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What a filter asks of ``r``, as SQL with its parameters. ``sql`` is never empty."""
+
+    sql: str = "true"
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def everything(self) -> bool:
+        """Whether every row passes."""
+        return self.sql == "true"
+
+
+def condition(kind: Kind, wanted: Filter) -> Condition:
+    """Read a filter for rows of a kind. Raises ``InvalidArgument`` where it asks for what such rows do not have."""
+    values: dict[str, tuple[str, Any]] = {
+        "origins": ("r.origin = ANY(CAST(:origins AS text[]))", [origin.value for origin in wanted.origins]),
+        "start": ("r.said_at >= :start", wanted.start),
+        "end": ("r.said_at < :end", wanted.end),
+    }
+    if kind is Kind.MESSAGE:
+        values["roles"] = ("r.role = ANY(CAST(:roles AS text[]))", [role.value for role in wanted.roles])
+        values["conversation_id"] = ("r.conversation_id = :conversation_id", wanted.conversation_id)
+    else:
+        overlap = "&&" if wanted.tag_match_mode == "any" else "@>"
+        values["tags"] = (f"r.tags {overlap} CAST(:tags AS text[])", list(wanted.tags))
+        values["tiers"] = ("r.tier = ANY(CAST(:tiers AS text[]))", list(wanted.tiers))
+    for name in ("roles", "conversation_id", "tags", "tiers"):
+        if getattr(wanted, name) and name not in values:
+            raise InvalidArgument(f"{name} cannot filter {kind.value}s: they have none.")
+    used = {name: value for name, value in values.items() if value[1] not in (None, [])}
+    if not used:
+        return Condition()
+    return Condition(
+        " AND ".join(sql for sql, _ in used.values()), {name: value for name, (_, value) in used.items()}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class VectorSide:
+    """The query's vector is parameter ``vector``; ``exact`` compares every row that passes, else the index leads."""
+
+    model_id: int
+    dimension: int
+    exact: bool
+
+    @property
+    def distance(self) -> str:
+        """Cosine distance of ``v``, written as the index has it."""
+        return f"(CAST(v.embedding AS halfvec({self.dimension})) <=> CAST(:vector AS halfvec({self.dimension})))"
+
+    def of(self, kind: Kind) -> str:
+        """Which ``v`` belong to this side: constants, because a partial index wants them."""
+        return f"v.user_id = :user_id AND v.kind = '{kind.value}' AND v.model_id = {self.model_id}"
+
+    def nearest(self, kind: Kind, passes: str) -> str:
+        """Select the ids nearest to the query, at most ``:nearest``."""
+        match = "r.user_id = :user_id AND r.id = v.row_id AND r.content_hash = v.content_hash"
+        if not self.exact:
+            # A scalar sub-select: of a join on two columns the planner expects one row, and gives up the index.
+            current = f"(SELECT true FROM {TABLES[kind]} r WHERE {match} AND {passes})"
+            own = f"SELECT v.row_id AS id FROM ltmemory.vectors v WHERE {self.of(kind)} AND {current}"
+            return f"{own} ORDER BY {self.distance} LIMIT :nearest"
+        rows = f"ltmemory.vectors v JOIN {TABLES[kind]} r ON {match} WHERE {self.of(kind)} AND {passes}"
+        # OFFSET 0 keeps the planner from answering the outer order with the approximate index.
+        every = f"SELECT v.row_id AS id, {self.distance} AS distance FROM {rows} OFFSET 0"
+        return f"SELECT id FROM ({every}) e ORDER BY distance LIMIT :nearest"
+
+
+def candidates(kind: Kind, passes: str, vectors: VectorSide | None, ranges: int, reach: int) -> str:
+    """One statement for all candidates with their features.
+
+    Parameters: ``kind_number``, ``documents`` (found by words), ``excerpt`` (characters), those of ``passes``; with
+    ``vectors`` also ``vector`` and ``nearest``; with ``ranges`` of time ``from_N``, ``to_N``, ``in_range`` and
+    ``per_range``; ``reach`` is how many neighbours on either side come with each message.
+    """
+    parts = [
+        "SELECT d.row_id AS id FROM ltmemory.word_documents d "
+        "WHERE d.user_id = :user_id AND d.kind = :kind_number AND d.document = ANY(CAST(:documents AS int[]))"
+    ]
+    if vectors is not None:
+        parts.append(f"({vectors.nearest(kind, passes)})")
+    parts += [f"({_in_range(kind, passes, vectors, number)})" for number in range(ranges)]
+    near, links, linked = _neighbours(reach) if kind is Kind.MESSAGE and reach else _NO_NEIGHBOURS
+    return f"""
+    WITH base AS MATERIALIZED (
+        {" UNION ".join(parts)}
+    ){near}, chosen AS (
+        SELECT id, bool_or(direct) AS direct FROM (SELECT id, true AS direct FROM base
+            {"UNION ALL SELECT id, abs(step) = 1 FROM near" if near else ""}) c GROUP BY id
+    )
+    SELECT r.id, left(r.content, :excerpt) AS excerpt, r.said_at, r.origin, {_COLUMNS[kind]},
+        c.direct AND ({passes}) AS eligible, d.length, d.terms, {linked},
+        {"1 - " + vectors.distance if vectors else "NULL::real"} AS cosine
+    FROM chosen c JOIN {TABLES[kind]} r ON r.user_id = :user_id AND r.id = c.id
+    LEFT JOIN ltmemory.word_documents d ON d.user_id = :user_id AND d.kind = :kind_number AND d.row_id = c.id
+    {links}
+    {f"LEFT JOIN ltmemory.vectors v ON {vectors.of(kind)} AND v.row_id = r.id AND v.content_hash = r.content_hash"
+     if vectors else ""}
+    """
+
+
+def _in_range(kind: Kind, passes: str, vectors: VectorSide | None, number: int) -> str:
+    rows = (
+        f"SELECT r.id, r.content_hash, r.said_at FROM {TABLES[kind]} r WHERE r.user_id = :user_id AND {passes} "
+        f"AND r.said_at >= :from_{number} AND r.said_at < :to_{number} ORDER BY r.said_at DESC LIMIT :in_range"
+    )
+    if vectors is None:
+        return f"SELECT r.id FROM ({rows}) r ORDER BY r.said_at DESC LIMIT :per_range"
+    same = "v.row_id = r.id AND v.content_hash = r.content_hash"
+    join = f"LEFT JOIN ltmemory.vectors v ON {vectors.of(kind)} AND {same}"
+    return f"SELECT r.id FROM ({rows}) r {join} ORDER BY {vectors.distance} NULLS LAST, r.said_at DESC LIMIT :per_range"
+
+
+def _neighbours(reach: int) -> tuple[str, str, str]:
+    side = (
+        "(SELECT n.id, {sign} row_number() OVER (ORDER BY n.position {order}) AS step FROM ltmemory.messages n "
+        "WHERE n.user_id = :user_id AND n.conversation_id = r.conversation_id AND n.position {than} r.position "
+        f"ORDER BY n.position {{order}} LIMIT {int(reach)})"
+    )
+    before, after = side.format(sign="-", order="DESC", than="<"), side.format(sign="", order="ASC", than=">")
+    near = f""", near AS MATERIALIZED (
+        SELECT b.id AS beside, n.id, n.step FROM base b
+        JOIN ltmemory.messages r ON r.user_id = :user_id AND r.id = b.id
+        CROSS JOIN LATERAL ({before} UNION ALL {after}) n
+    ), links AS (
+        SELECT beside, array_agg(id ORDER BY step) AS ids, array_agg(step ORDER BY step) AS steps FROM near GROUP BY beside
+    )"""
+    return near, "LEFT JOIN links l ON l.beside = c.id", "l.ids AS beside_ids, l.steps AS beside_steps"

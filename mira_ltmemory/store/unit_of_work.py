@@ -1,0 +1,117 @@
+"""Transactions of one user: a reading one, or a writing one that is exactly one change set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlmodel import Session
+
+from mira_ltmemory.protocols import Change, Clock
+from mira_ltmemory.store.blocks import BlockRows
+from mira_ltmemory.store.database import Database, foreign_errors
+from mira_ltmemory.store.jobs import JobRows
+from mira_ltmemory.store.journal import JournalRows
+from mira_ltmemory.store.messages import MessageRows
+from mira_ltmemory.store.passages import PassageRows
+from mira_ltmemory.store.search import SearchRows
+from mira_ltmemory.store.vectors import VectorRows
+from mira_ltmemory.store.words import WordRows
+
+_BECOME_USER = text("SELECT set_config('ltmemory.user_id', CAST(:user_id AS text), true)")
+
+# The update locks the user's row until the commit: change sets of one user are numbered in the order
+# in which they commit, which now() would not give.
+_BEGIN_CHANGE_SET = text(
+    """
+    WITH next AS (
+        UPDATE ltmemory.user_states SET last_change_set_id = last_change_set_id + 1
+        WHERE user_id = :user_id RETURNING last_change_set_id AS id
+    ), made AS (
+        INSERT INTO ltmemory.change_sets (user_id, id, parent_id, undoes, actor, tool, reason, created_at, metadata)
+        SELECT :user_id, id, :parent, :undoes, :actor, :tool, :reason, :now, '{}' FROM next RETURNING id
+    )
+    SELECT id, set_config('ltmemory.change_set_id', id::text, true) FROM made
+    """
+)
+
+
+class SqlUnitOfWork:
+    """One transaction, with the rows of each part of memory at hand."""
+
+    def __init__(self, session: Session, user_id: UUID, change_set_id: int | None) -> None:
+        self.session = session
+        self.user_id = user_id
+        self._change_set_id = change_set_id
+        self.blocks = BlockRows(self)
+        self.messages = MessageRows(self)
+        self.passages = PassageRows(self)
+        self.vectors = VectorRows(self)
+        self.words = WordRows(self)
+        self.search = SearchRows(self)
+        self.journal = JournalRows(self)
+        self.jobs = JobRows(self)
+
+    @property
+    def change_set_id(self) -> int:
+        """The change set of this transaction. Raises ``RuntimeError`` in a reading one."""
+        if self._change_set_id is None:
+            raise RuntimeError("a reading transaction has no change set: open it with Store.write")
+        return self._change_set_id
+
+
+class Store:
+    """Opens transactions for one user of a database."""
+
+    def __init__(self, database: Database, user_id: UUID, clock: Clock) -> None:
+        self.database = database
+        self.user_id = user_id
+        self.clock = clock
+        self._ensure_user()
+
+    @contextmanager
+    def read(self) -> Iterator[SqlUnitOfWork]:
+        """A transaction that changes no memory."""
+        with self._transaction() as session:
+            yield SqlUnitOfWork(session, self.user_id, None)
+
+    @contextmanager
+    def upkeep(self) -> Iterator[SqlUnitOfWork]:
+        """A transaction that writes only what is derived from memory: vectors, queues, the state of jobs."""
+        with self._transaction() as session:
+            yield SqlUnitOfWork(session, self.user_id, None)
+
+    @contextmanager
+    def write(self, change: Change) -> Iterator[SqlUnitOfWork]:
+        """A transaction that is one change set; an error inside leaves neither rows nor journal entry."""
+        with self._transaction() as session:
+            parameters = {
+                "user_id": self.user_id,
+                "parent": change.parent,
+                "undoes": change.undoes,
+                "actor": change.actor.value,
+                "tool": change.tool,
+                "reason": change.reason,
+                "now": self.clock.now(),
+            }
+            change_set_id = session.connection().execute(_BEGIN_CHANGE_SET, parameters).one().id
+            yield SqlUnitOfWork(session, self.user_id, change_set_id)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Session]:
+        with foreign_errors(), Session(self.database.engine, expire_on_commit=False) as session, session.begin():
+            session.connection().execute(_BECOME_USER, {"user_id": self.user_id})
+            yield session
+
+    def _ensure_user(self) -> None:
+        with self._transaction() as session:
+            connection = session.connection()
+            row = {"user_id": self.user_id}
+            there = text("SELECT 1 FROM ltmemory.user_states WHERE user_id = :user_id")
+            if connection.execute(there, row).scalar() is None:
+                connection.execute(text("INSERT INTO ltmemory.users (id) VALUES (:user_id) ON CONFLICT DO NOTHING"), row)
+                connection.execute(
+                    text("INSERT INTO ltmemory.user_states (user_id) VALUES (:user_id) ON CONFLICT DO NOTHING"), row
+                )

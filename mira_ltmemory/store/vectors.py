@@ -1,0 +1,127 @@
+"""Rows of vectors, and the queue of texts that wait for one. The only place where vectors become numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from mira_ltmemory.protocols import EmbeddingModel, Kind
+from mira_ltmemory.store.models import PendingEmbedding, Vector
+from mira_ltmemory.store.rows import Rows
+
+if TYPE_CHECKING:
+    from mira_ltmemory.protocols import Vectors
+
+_TABLES = {Kind.MESSAGE: "messages", Kind.PASSAGE: "passages"}
+
+_WAITING = """
+SELECT p.row_id, r.content_hash, r.content
+FROM ltmemory.pending_embeddings p
+JOIN ltmemory.{table} r ON r.user_id = p.user_id AND r.id = p.row_id
+WHERE p.user_id = :user_id AND p.kind = :kind ORDER BY p.enqueued_by, p.row_id LIMIT :limit
+"""
+
+# Only where the row still holds the text that was embedded: a row that changed meanwhile waits on.
+_DEQUEUE = """
+DELETE FROM ltmemory.pending_embeddings p
+USING unnest(CAST(:row_ids AS uuid[]), CAST(:hashes AS uuid[])) AS done (row_id, content_hash),
+    ltmemory.{table} r
+WHERE p.user_id = :user_id AND p.kind = :kind AND p.row_id = done.row_id
+    AND r.user_id = :user_id AND r.id = done.row_id AND r.content_hash = done.content_hash
+"""
+
+_DROP_ORPHANS = """
+DELETE FROM ltmemory.pending_embeddings p WHERE p.user_id = :user_id AND p.kind = :kind
+    AND NOT EXISTS (SELECT FROM ltmemory.{table} r WHERE r.user_id = p.user_id AND r.id = p.row_id)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingText:
+    """A stored text that has no vector yet."""
+
+    kind: Kind
+    row_id: UUID
+    content_hash: UUID
+    content: str
+
+
+class VectorRows(Rows):
+    """The user's vectors."""
+
+    def model_id(self, model: EmbeddingModel) -> int | None:
+        """The number of a registered model; none where no vector of it may be stored."""
+        found = self.execute(
+            "SELECT id FROM ltmemory.embedding_models WHERE name = :name AND sha256 = :sha256 AND dimension = :dimension",
+            name=model.name,
+            sha256=model.sha256,
+            dimension=model.dimension,
+        ).scalar()
+        return None if found is None else int(found)
+
+    def enqueue(self, kind: Kind, row_ids: Sequence[UUID]) -> None:
+        """Let the next run embed these rows."""
+        rows = [
+            {"user_id": self.user_id, "kind": kind.value, "row_id": row_id, "enqueued_by": self._unit.change_set_id}
+            for row_id in row_ids
+        ]
+        if rows:
+            self.connection.execute(upsert(PendingEmbedding).on_conflict_do_nothing(), rows)
+
+    def pending(self, limit: int) -> list[PendingText]:
+        """Texts that wait for a vector, oldest first, at most ``limit`` of each kind."""
+        found: list[PendingText] = []
+        for kind, table in _TABLES.items():
+            rows = self.execute(_WAITING.format(table=table), kind=kind.value, limit=limit)
+            found += [PendingText(kind, row.row_id, row.content_hash, row.content) for row in rows]
+        return found
+
+    def pending_count(self) -> int:
+        """How many texts wait for a vector."""
+        count = "SELECT count(*) FROM ltmemory.pending_embeddings WHERE user_id = :user_id"
+        return int(self.execute(count).scalar_one())
+
+    def add(self, texts: Sequence[PendingText], vectors: Vectors, model_id: int) -> None:
+        """Store the vectors of texts, row by row, and take the texts off the queue.
+
+        Safe against a second worker that did the same: the first vector of a text stays.
+        """
+        rows = [
+            {
+                "user_id": self.user_id,
+                "kind": item.kind.value,
+                "row_id": item.row_id,
+                "model_id": model_id,
+                "content_hash": item.content_hash,
+                "embedding": vector,
+            }
+            for item, vector in zip(texts, vectors, strict=True)
+        ]
+        if not rows:
+            return
+        self.connection.execute(upsert(Vector).on_conflict_do_nothing(), rows)
+        for kind in {item.kind for item in texts}:
+            done = [item for item in texts if item.kind is kind]
+            self.execute(
+                _DEQUEUE.format(table=_TABLES[kind]),
+                kind=kind.value,
+                row_ids=[item.row_id for item in done],
+                hashes=[item.content_hash for item in done],
+            )
+
+    def drop_orphans(self) -> int:
+        """Take rows off the queue that are no longer there; return how many."""
+        return sum(
+            self.execute(_DROP_ORPHANS.format(table=table), kind=kind.value).rowcount
+            for kind, table in _TABLES.items()
+        )
+
+    def count(self) -> int:
+        """How many vectors are stored."""
+        return int(self.execute("SELECT count(*) FROM ltmemory.vectors WHERE user_id = :user_id").scalar_one())
+
+

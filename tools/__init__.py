@@ -1,0 +1,19 @@
+"""The tools that the language model is offered, each with its own exact schema."""
+
+from __future__ import annotations
+
+from mira_ltmemory.tools.archival import ArchivalMemoryInsert, ArchivalMemorySearch
+from mira_ltmemory.tools.base import MemoryTool
+from mira_ltmemory.tools.core import CoreMemoryAppend, CoreMemoryReplace, MemoryInsert, MemoryRethink
+from mira_ltmemory.tools.recall import ConversationSearch
+
+__all__ = [
+    "ArchivalMemoryInsert",
+    "ArchivalMemorySearch",
+    "ConversationSearch",
+    "CoreMemoryAppend",
+    "CoreMemoryReplace",
+    "MemoryInsert",
+    "MemoryRethink",
+    "MemoryTool",
+]
