@@ -9,7 +9,9 @@ from mira_ltmemory.store.models import SCHEMA, metadata
 
 
 def include_name(name: str | None, type_: str, _parents: object) -> bool:
-    """Look at our own schema only: the host may keep its tables in the same database."""
+    """Look at our own schema only, and not at the indexes that are made for each embedding model at run time."""
+    if type_ == "index":
+        return not (name or "").startswith("hnsw_vectors_")
     return type_ != "schema" or name == SCHEMA
 
 

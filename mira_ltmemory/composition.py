@@ -33,6 +33,7 @@ from mira_ltmemory.providers import CoreMemoryProvider, MemoryStatusProvider
 from mira_ltmemory.services.blocks import BlockManager
 from mira_ltmemory.services.embeddings import PROBLEM as EMBEDDING_PROBLEM
 from mira_ltmemory.services.embeddings import EmbeddingService
+from mira_ltmemory.services.history import HistoryService
 from mira_ltmemory.services.passages import PassageManager
 from mira_ltmemory.services.problems import Problems
 from mira_ltmemory.services.recall import RecallManager
@@ -88,6 +89,7 @@ class MemoryManager:
         self.recall = RecallManager(self.store, settings, redactor, searcher)
         self.archival = PassageManager(self.store, settings, clock, redactor, self.embeddings, searcher)
         self.status = StatusService(self.store, self.embeddings, self.problems)
+        self.history = HistoryService(self.store, clock)
         self.runner = JobRunner(self.store, clock, self.problems)
         for remark in self.blocks.ensure():
             self.problems.set("core memory", remark)

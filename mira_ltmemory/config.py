@@ -281,16 +281,20 @@ def _from_host(host_config: object | None) -> dict[str, Any]:
     raise ConfigError(f"The host's memory settings must be a mapping or a model, not {type(host_config).__name__}.")
 
 
-def _merge(lower: dict[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay ``upper`` over ``lower``; the groups of switches are laid over each other entry by entry."""
-    merged = dict(lower)
-    for name, value in upper.items():
-        below = merged.get(name)
-        groups = name in ("tools", "providers", "automations")
-        deeper = groups or isinstance(below, Mapping) and "enabled" in {*below, *(value or ())}
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        merged[name] = _merge(dict(below), value) if both and deeper and isinstance(below, Mapping) else value
-    return merged
+_GROUPS = ("tools", "providers", "automations")
+
+
+def _merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay ``upper`` over ``lower``: whole settings replace each other, the groups of switches entry by entry."""
+    groups = {name: _deep(lower[name], upper[name]) for name in _GROUPS if name in lower and name in upper}
+    return {**lower, **upper, **groups}
+
+
+def _deep(below: Any, above: Any) -> Any:
+    if not isinstance(below, Mapping) or not isinstance(above, Mapping):
+        return above
+    shared = {name: _deep(below[name], above[name]) for name in below.keys() & above.keys()}
+    return {**below, **above, **shared}
 
 
 def _is_known_variable(name: str) -> bool:

@@ -18,7 +18,8 @@ LtMemoryError
     ├── NoMatch                the text to replace is absent
     ├── AmbiguousMatch         the text to replace stands in several places
     ├── ReadOnly               the block may not be changed
-    └── Conflict               somebody else changed it first
+    ├── Conflict               somebody else changed it first
+    └── UndoConflict           later changes depend on what is to be undone
 
 A class's docstring is its default message. Foreign errors (SQLAlchemy, psycopg2, onnxruntime,
 httpx) become one of these at the boundary that they came from, and nowhere else.
@@ -106,3 +107,16 @@ class ReadOnly(RefusedEdit):
 
 class Conflict(RefusedEdit):
     """The block was changed since the version that the edit named."""
+
+
+class UndoConflict(RefusedEdit):
+    """Later changes depend on the change set that is to be undone; ``blocking`` lists them."""
+
+    def __init__(self, change_set_id: int, blocking: tuple[int, ...]) -> None:
+        self.change_set_id = change_set_id
+        self.blocking = blocking
+        listed = ", ".join(map(str, blocking[:20])) + (" and more" if len(blocking) > 20 else "")
+        super().__init__(
+            f"Change set {change_set_id} cannot be undone alone: the later change sets {listed} depend on it. "
+            "Nothing was changed. Undo those first, or undo with their dependents."
+        )

@@ -162,7 +162,9 @@ class Embedder(Protocol):
     """Turns texts into unit vectors."""
 
     @property
-    def model(self) -> EmbeddingModel: ...
+    def model(self) -> EmbeddingModel:
+        """Identity of the model that makes the vectors."""
+        ...
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return float32 of shape ``(len(texts), dimension)``, rows of length 1. Raises ``EmbeddingError``."""
@@ -181,6 +183,7 @@ class SystemClock:
     """The machine's clock."""
 
     def now(self) -> datetime:
+        """Return the present moment, aware, in UTC."""
         return datetime.now(UTC)
 
 
@@ -208,7 +211,9 @@ class LLM(Protocol):
     """A language model that answers a conversation."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The model's name, for reports."""
+        ...
 
     def complete(
         self,
@@ -220,7 +225,8 @@ class LLM(Protocol):
         temperature: float = 0.0,
     ) -> LLMReply:
         """Answer once. ``messages`` hold ``role`` and ``content``; ``tools`` hold ``name``, ``description``
-        and ``input_schema``. Raises ``LLMError``."""
+        and ``input_schema``. Raises ``LLMError``.
+        """
         ...
 
 
@@ -268,10 +274,14 @@ class Tool(Protocol):
     """A tool that the language model may call."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name by which the model calls it."""
+        ...
 
     @property
-    def description(self) -> str: ...
+    def description(self) -> str:
+        """What the model is told about it."""
+        ...
 
     @property
     def schema(self) -> Json:
@@ -287,7 +297,9 @@ class Provider(Protocol):
     """A part of the system prompt."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name of its switch."""
+        ...
 
     def render(self) -> str:
         """Return the text as it is to stand in the prompt; empty where there is nothing to say."""
@@ -299,7 +311,9 @@ class UnitOfWork(Protocol):
     """One transaction of one user. Leaving it without an error commits; an error rolls all of it back."""
 
     @property
-    def user_id(self) -> UUID: ...
+    def user_id(self) -> UUID:
+        """Whose rows it sees."""
+        ...
 
     @property
     def change_set_id(self) -> int:
@@ -310,9 +324,13 @@ class UnitOfWork(Protocol):
 class Transactions(Protocol):
     """Opens units of work for one user."""
 
-    def read(self) -> AbstractContextManager[UnitOfWork]: ...
+    def read(self) -> AbstractContextManager[UnitOfWork]:
+        """A transaction that changes no memory."""
+        ...
 
-    def write(self, change: Change) -> AbstractContextManager[UnitOfWork]: ...
+    def write(self, change: Change) -> AbstractContextManager[UnitOfWork]:
+        """A transaction that is one change set."""
+        ...
 
 
 class Host(Protocol):
@@ -322,10 +340,14 @@ class Host(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What the application is called."""
+        ...
 
     @property
-    def config(self) -> Any: ...
+    def config(self) -> Any:
+        """The application's own config object."""
+        ...
 
     @property
     def timezone(self) -> str:
@@ -333,10 +355,14 @@ class Host(Protocol):
         ...
 
     @property
-    def services(self) -> dict[str, Any]: ...
+    def services(self) -> dict[str, Any]:
+        """Objects that plugins leave for each other, by plugin name."""
+        ...
 
     @property
-    def llm(self) -> LLM | None: ...
+    def llm(self) -> LLM | None:
+        """The application's language model, where it has one."""
+        ...
 
     def messages(self) -> Sequence[IncomingMessage]:
         """The messages of the live conversation that the host still holds, oldest first."""

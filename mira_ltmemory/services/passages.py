@@ -122,7 +122,7 @@ def clean_tags(tags: object, field: str = "tags") -> tuple[str, ...]:
     if tags is None:
         return ()
     if isinstance(tags, str) or not isinstance(tags, Sequence):
-        raise InvalidArgument(f"{field} must be a list of texts, such as [\"travel\", \"2024\"].")
+        raise InvalidArgument(f'{field} must be a list of texts, such as ["travel", "2024"].')
     if len(tags) > MAX_TAGS:
         raise InvalidArgument(f"{field} holds {len(tags)} tags; at most {MAX_TAGS} are possible.")
     cleaned: dict[str, None] = {}

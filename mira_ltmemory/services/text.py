@@ -32,7 +32,7 @@ def require_text(field: str, value: object, *, limit: int | None = None, empty: 
 
 
 def storable(text: str) -> str:
-    """Return captured text with what cannot be stored turned into visible escapes, such as ``\\u0000``."""
+    r"""Return captured text with what cannot be stored turned into visible escapes, such as ``\u0000``."""
     return _UNSTORABLE.sub(_escape, text)
 
 

@@ -54,14 +54,19 @@ _HAN = regex.compile(r"\p{Han}")
 _MARKS = re.compile("[\u0300-\u036f\u0610-\u061a\u0640\u064b-\u065f\u0670]")
 
 STOP_WORDS = frozenset(
-    """a an the and or but if then than so as of at by for with about into to from in on off over under again is am are
-    was were be been being do does did doing done have has had having will would shall should can could may might must
-    i me my mine myself you your yours yourself he him his himself she her hers herself it its itself we us our ours
-    they them their theirs this that these those there here what which who whom whose when where why how not no nor
-    only just very too also any some such own same both each more most other because while during between out up down
-    further once all dont doesnt didnt isnt arent wasnt werent wont wouldnt couldnt shouldnt hasnt havent hadnt cant
-    im ive id ill youre youve hes shes theyre weve whats thats theres lets mention mentioned said say says tell told
-    ok okay yeah yes oh hey hi wow""".split()
+    re.findall(
+        r"\w+",
+        """
+        a an the and or but if then than so as of at by for with about into to from in on off over under again is am
+        are was were be been being do does did doing done have has had having will would shall should can could may
+        might must i me my mine myself you your yours yourself he him his himself she her hers herself it its itself
+        we us our ours they them their theirs this that these those there here what which who whom whose when where
+        why how not no nor only just very too also any some such own same both each more most other because while
+        during between out up down further once all dont doesnt didnt isnt arent wasnt werent wont wouldnt couldnt
+        shouldnt hasnt havent hadnt cant im ive id ill youre youve hes shes theyre weve whats thats theres lets
+        mention mentioned said say says tell told ok okay yeah yes oh hey hi wow
+        """,
+    )
 )
 """English words that say nothing of what is looked for; a query that holds nothing else keeps them."""
 

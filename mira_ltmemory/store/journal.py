@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlmodel import col, select
 
+from mira_ltmemory.protocols import Change
 from mira_ltmemory.store.models import ChangeSet
 from mira_ltmemory.store.rows import Rows
+
+_NEXT = """
+UPDATE ltmemory.user_states SET last_change_set_id = last_change_set_id + 1
+WHERE user_id = :user_id RETURNING last_change_set_id
+"""
 
 
 class JournalRows(Rows):
@@ -17,6 +24,28 @@ class JournalRows(Rows):
         """The newest change sets, newest first."""
         own = select(ChangeSet).where(ChangeSet.user_id == self.user_id)
         return self.session.exec(own.order_by(col(ChangeSet.id).desc()).limit(limit)).all()
+
+    def get(self, change_set_id: int) -> ChangeSet | None:
+        """One change set."""
+        own = select(ChangeSet).where(ChangeSet.user_id == self.user_id, ChangeSet.id == change_set_id)
+        return self.session.exec(own).one_or_none()
+
+    def note_undo_of(self, change_set_id: int, by: Change, at: datetime) -> None:
+        """Add an entry of its own for a change set that the present undo reverses along with its target."""
+        number = self.execute(_NEXT).scalar_one()
+        self.session.add(
+            ChangeSet(
+                user_id=self.user_id,
+                id=number,
+                parent_id=self._unit.change_set_id,
+                undoes=change_set_id,
+                actor=by.actor.value,
+                tool=by.tool,
+                reason=by.reason,
+                created_at=at,
+            )
+        )
+        self.session.flush()
 
     def last_id(self) -> int:
         """The newest change set that was committed; 0 where there is none. Changes with every change of memory."""

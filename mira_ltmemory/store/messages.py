@@ -62,10 +62,11 @@ class MessageRows(Rows):
     def totals(self) -> tuple[int, int, datetime | None, datetime | None]:
         """Conversations, messages, and when the first and the last message was said."""
         row = self.execute(
-            "SELECT (SELECT count(*) FROM ltmemory.conversations WHERE user_id = :user_id), "
-            "count(*), min(said_at), max(said_at) FROM ltmemory.messages WHERE user_id = :user_id"
+            "SELECT (SELECT count(*) FROM ltmemory.conversations WHERE user_id = :user_id) AS conversations, "
+            "count(*) AS messages, min(said_at) AS oldest, max(said_at) AS newest "
+            "FROM ltmemory.messages WHERE user_id = :user_id"
         ).one()
-        return int(row[0]), int(row[1]), row[2], row[3]
+        return row.conversations, row.messages, row.oldest, row.newest
 
     def count(self) -> int:
         """How many messages are stored."""

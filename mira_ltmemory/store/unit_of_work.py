@@ -12,6 +12,7 @@ from sqlmodel import Session
 from mira_ltmemory.protocols import Change, Clock
 from mira_ltmemory.store.blocks import BlockRows
 from mira_ltmemory.store.database import Database, foreign_errors
+from mira_ltmemory.store.history import HistoryRows
 from mira_ltmemory.store.jobs import JobRows
 from mira_ltmemory.store.journal import JournalRows
 from mira_ltmemory.store.messages import MessageRows
@@ -52,6 +53,7 @@ class SqlUnitOfWork:
         self.words = WordRows(self)
         self.search = SearchRows(self)
         self.journal = JournalRows(self)
+        self.history = HistoryRows(self)
         self.jobs = JobRows(self)
 
     @property
@@ -111,7 +113,9 @@ class Store:
             row = {"user_id": self.user_id}
             there = text("SELECT 1 FROM ltmemory.user_states WHERE user_id = :user_id")
             if connection.execute(there, row).scalar() is None:
-                connection.execute(text("INSERT INTO ltmemory.users (id) VALUES (:user_id) ON CONFLICT DO NOTHING"), row)
+                connection.execute(
+                    text("INSERT INTO ltmemory.users (id) VALUES (:user_id) ON CONFLICT DO NOTHING"), row
+                )
                 connection.execute(
                     text("INSERT INTO ltmemory.user_states (user_id) VALUES (:user_id) ON CONFLICT DO NOTHING"), row
                 )

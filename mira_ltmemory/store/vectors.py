@@ -56,7 +56,8 @@ class VectorRows(Rows):
     def model_id(self, model: EmbeddingModel) -> int | None:
         """The number of a registered model; none where no vector of it may be stored."""
         found = self.execute(
-            "SELECT id FROM ltmemory.embedding_models WHERE name = :name AND sha256 = :sha256 AND dimension = :dimension",
+            "SELECT id FROM ltmemory.embedding_models "
+            "WHERE name = :name AND sha256 = :sha256 AND dimension = :dimension",
             name=model.name,
             sha256=model.sha256,
             dimension=model.dimension,
@@ -116,12 +117,9 @@ class VectorRows(Rows):
     def drop_orphans(self) -> int:
         """Take rows off the queue that are no longer there; return how many."""
         return sum(
-            self.execute(_DROP_ORPHANS.format(table=table), kind=kind.value).rowcount
-            for kind, table in _TABLES.items()
+            self.execute(_DROP_ORPHANS.format(table=table), kind=kind.value).rowcount for kind, table in _TABLES.items()
         )
 
     def count(self) -> int:
         """How many vectors are stored."""
         return int(self.execute("SELECT count(*) FROM ltmemory.vectors WHERE user_id = :user_id").scalar_one())
-
-

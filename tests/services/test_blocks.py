@@ -43,7 +43,9 @@ def test_every_operation_changes_the_text_as_it_says(memory: MemoryManager) -> N
     assert blocks.get("human").version == 5
 
 
-@pytest.mark.parametrize("content", ["a\tb  c\r\nd", "<b>&amp;'\"</b>", "{{ x }} {% y %}", "日本語 🎸 ẞ", "  lead and trail  "])
+@pytest.mark.parametrize(
+    "content", ["a\tb  c\r\nd", "<b>&amp;'\"</b>", "{{ x }} {% y %}", "日本語 🎸 ẞ", "  lead and trail  "]
+)
 def test_content_is_kept_byte_for_byte(memory: MemoryManager, content: str) -> None:
     memory.blocks.rethink("human", content, BY_MODEL)
     assert memory.blocks.get("human").content == content

@@ -30,7 +30,9 @@ def test_a_moment_without_an_offset_is_the_users() -> None:
     assert start == datetime(2025, 7, 1, 10, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("value", ["yesterday", "2025-13-01", "2025-02-30", 5, ["2025-01-01"], "0001-01-01", "9999-12-31"])
+@pytest.mark.parametrize(
+    "value", ["yesterday", "2025-13-01", "2025-02-30", 5, ["2025-01-01"], "0001-01-01", "9999-12-31"]
+)
 def test_a_bad_date_names_its_field(value: object) -> None:
     with pytest.raises(InvalidArgument, match="start_date|end_date"):
         parse_range("start_date", value, "end_date", value, ZoneInfo("Pacific/Kiritimati"))

@@ -13,7 +13,6 @@ from mira_ltmemory.errors import InvalidArgument, OverLimit, RefusedEdit
 from mira_ltmemory.protocols import Filter
 
 
-
 def test_a_passage_is_found_by_meaning_at_once(memory: MemoryManager) -> None:
     memory.archival.insert("Ada's cat is called Byte and is afraid of thunder", ["pets"])
     memory.archival.insert("The boiler was serviced in March", ["house"])
@@ -25,6 +24,7 @@ def test_a_passage_is_found_by_meaning_at_once(memory: MemoryManager) -> None:
 def test_tags_match_any_or_all(memory: MemoryManager) -> None:
     memory.archival.insert("trip to Rome", ["travel", "italy"])
     memory.archival.insert("trip to Oslo", ["travel", "norway"])
+
     def search(**chosen: object) -> set[str]:
         return {hit.content for hit in memory.archival.search("trip", Filter(**chosen)).hits}  # type: ignore[arg-type]
 

@@ -13,8 +13,9 @@ from mira_ltmemory.composition import MemoryManager
 from mira_ltmemory.protocols import Filter, IncomingMessage, Origin, Role
 
 
-
-def message(number: int, content: str, *, conversation: str = "c1", clock: FixedClock, **more: object) -> IncomingMessage:
+def message(
+    number: int, content: str, *, conversation: str = "c1", clock: FixedClock, **more: object
+) -> IncomingMessage:
     values: dict[str, object] = {
         "conversation_id": conversation,
         "external_id": f"m{number}",
@@ -48,9 +49,7 @@ def test_the_same_id_in_two_conversations_is_two_messages(memory: MemoryManager,
     assert sorted(stored(memory)) == ["here", "there"]
 
 
-def test_threads_that_capture_the_same_messages_store_each_once(
-    memory: MemoryManager, clock: FixedClock
-) -> None:
+def test_threads_that_capture_the_same_messages_store_each_once(memory: MemoryManager, clock: FixedClock) -> None:
     batch = [message(number, f"text {number}", clock=clock) for number in range(20)]
     new: list[int] = []
     threads = [threading.Thread(target=lambda: new.append(len(memory.capture(batch)))) for _ in range(6)]
@@ -67,9 +66,7 @@ def test_what_postgres_cannot_store_becomes_visible(memory: MemoryManager, clock
     assert stored(memory) == ["a\\u0000b\\ud800c"]
 
 
-def test_an_oversized_message_is_stored_whole_and_not_embedded(
-    memory: MemoryManager, clock: FixedClock
-) -> None:
+def test_an_oversized_message_is_stored_whole_and_not_embedded(memory: MemoryManager, clock: FixedClock) -> None:
     text = "word " * 50_000
     memory.capture([message(1, text, clock=clock), message(2, "", clock=clock), message(3, "short", clock=clock)])
     assert stored(memory) == [text, "", "short"]
@@ -98,9 +95,7 @@ def test_a_part_imported_later_falls_into_its_place(memory: MemoryManager, clock
     assert stored(memory) == ["1", "2", "3", "4", "5", "6"]
 
 
-def test_words_find_a_message_at_once_and_meaning_after_the_job(
-    memory: MemoryManager, clock: FixedClock
-) -> None:
+def test_words_find_a_message_at_once_and_meaning_after_the_job(memory: MemoryManager, clock: FixedClock) -> None:
     memory.capture(
         [
             message(1, "We adopted a puppy from the shelter yesterday", clock=clock),

@@ -5,16 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from redaction_cases import KNOWN_MISSES, NOT_SECRETS, PASSWORD, SECRETS, SHAPED, Case
 
 from mira_ltmemory.services.redaction import Redaction, Redactor
-
-sys.path.insert(0, str(Path(__file__).parent))
-from redaction_cases import KNOWN_MISSES, NOT_SECRETS, PASSWORD, SECRETS, SHAPED, Case
 
 REDACTOR = Redactor()
 # Characters of any plane, with lone surrogates and NULs.
@@ -124,8 +121,12 @@ def test_importing_the_module_compiles_no_pattern_and_loads_no_network_module() 
 
 @pytest.mark.parametrize(
     "piece",
-    ["a", "1 ", "4111 1111 1111 1111 ", "eyJ", "eyJaaaaaaaa.", "password is ", "my password for a b c ", "key=", "密码是", "://a:",
-     "-----BEGIN PRIVATE KEY-----\n", "WIFI:P:", "seed phrase: ribbon velvet ", "alarm code for ", '\\"', "password='a b ", "İ", "\ud800\x00",
+    ["a", "1 ", "4111 1111 1111 1111 ", "eyJ", "eyJaaaaaaaa.", "password is ",
+     "my password for a b c ", "key=",
+     "密码是",
+     "://a:",
+     "-----BEGIN PRIVATE KEY-----\n", "WIFI:P:", "seed phrase: ribbon velvet ",
+     "alarm code for ", '\\"', "password='a b ", "İ", "\ud800\x00",
      "12345678:", "[redacted: ", "Bearer "],
 )  # fmt: skip
 def test_long_repetitions_are_redacted_in_linear_time(piece: str) -> None:
@@ -189,7 +190,7 @@ def test_what_detect_secrets_finds_is_redacted_too() -> None:
     for case in SECRETS:
         redacted, _ = REDACTOR.redact(case.text)
         for plugin in plugins:
-            for found in plugin.analyze_string(case.text):
+            for found in filter(None, plugin.analyze_string(case.text)):
                 compared += 1
                 assert found not in redacted or "PRIVATE KEY" in found, (plugin.secret_type, case.text)
     assert compared > 0

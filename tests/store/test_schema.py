@@ -43,7 +43,7 @@ def test_head_is_the_newest_script(database: Database) -> None:
 def test_every_table_forces_row_level_security_but_the_exempt_ones(database: Database) -> None:
     found = {name: (enabled, forced) for name, enabled, forced in tables(database)}
     assert {name for name, secured in found.items() if secured != (True, True)} == EXEMPT_TABLES
-    assert EXEMPT_TABLES == {"users", "embedding_models", "alembic_version"}
+    assert {"users", "embedding_models", "alembic_version"} == EXEMPT_TABLES
 
 
 def test_every_users_table_has_a_key_that_begins_with_the_user(database: Database) -> None:

@@ -21,7 +21,7 @@ from mira_ltmemory.store.database import Database
 from mira_ltmemory.store.models import Conversation, Message, Passage, content_hash
 from mira_ltmemory.store.search import CandidateQuery, index_name, register_model
 from mira_ltmemory.store.search import rows as rows_module
-from mira_ltmemory.store.search.sql import VectorSide, candidates, condition
+from mira_ltmemory.store.search.sql import VectorSide, candidates
 from mira_ltmemory.store.unit_of_work import SqlUnitOfWork, Store
 from mira_ltmemory.store.vectors import PendingText
 
@@ -42,7 +42,9 @@ def embed(unit: SqlUnitOfWork, kind: Kind, rows: Sequence[Message | Passage], mo
     unit.vectors.add(items, np.stack([direction(seed) for seed in seeds]), model_id)
 
 
-def add_messages(store: Store, contents: Sequence[str], model_id: int | None = None, **changes: object) -> list[Message]:
+def add_messages(
+    store: Store, contents: Sequence[str], model_id: int | None = None, **changes: object
+) -> list[Message]:
     """One conversation with these messages, ten minutes apart, from user and assistant in turn."""
     with store.write(CHANGE) as unit:
         name = f"c{uuid.uuid4()}"
@@ -160,8 +162,8 @@ def test_filters_equal_brute_force(
     monkeypatch.setattr(rows_module, "EXACT_ROWS_OF_FEW", exact_rows)
     store = Store(database, uuid.uuid4(), clock)
     made = add_passages(store, rows, model_id)
-    expected = {row.id for row in made if passes(row, wanted)}
-    spoken = {row.id for row in made if row.id in expected and set(query.split()) & set(row.content.split())}
+    expected = {str(row.id) for row in made if passes(row, wanted)}
+    spoken = {str(row.id) for row in made if str(row.id) in expected and set(query.split()) & set(row.content.split())}
     with store.read() as unit:
         by_words = unit.search.candidates(asked(Kind.PASSAGE, query, filter=wanted))
         by_both = unit.search.candidates(
@@ -170,8 +172,8 @@ def test_filters_equal_brute_force(
         newest = unit.search.newest(Kind.PASSAGE, wanted, 50)
     assert {row.id for row in by_words.rows if row.eligible} == spoken
     assert {row.id for row in by_both.rows if row.eligible} == expected
-    in_time = sorted((row for row in made if row.id in expected), key=lambda row: str(row.id))
-    assert newest == [row.id for row in sorted(in_time, key=lambda row: row.said_at, reverse=True)]
+    in_time = sorted((row for row in made if str(row.id) in expected), key=lambda row: str(row.id))
+    assert newest == [str(row.id) for row in sorted(in_time, key=lambda row: row.said_at, reverse=True)]
     if exact_rows:
         assert by_both.total == len(expected)
 
@@ -193,7 +195,7 @@ def test_message_filters_hold_for_neighbours_too(
         query = asked(Kind.MESSAGE, "river", filter=wanted, vector=direction(1), model_id=model_id, by_words=2)
         with store.read() as unit:
             found = unit.search.candidates(query)
-        assert {row.id for row in found.rows if row.eligible} == {rows[n].id for n in expected}
+        assert {row.id for row in found.rows if row.eligible} == {str(rows[n].id) for n in expected}
 
 
 @pytest.mark.parametrize(
@@ -215,8 +217,8 @@ def test_neighbours_come_with_a_message_and_are_linked(store: Store) -> None:
     with store.read() as unit:
         found = unit.search.candidates(asked(Kind.MESSAGE, "target"))
     at = {row.id: index for index, row in enumerate(found.rows)}
-    assert set(at) == {row.id for row in rows[1:6]}
-    order = [at[row.id] for row in rows[1:6]]
+    assert set(at) == {str(row.id) for row in rows[1:6]}
+    order = [at[str(row.id)] for row in rows[1:6]]
     assert found.next[order].tolist() == [*order[1:], -1]
     assert found.previous[order].tolist() == [-1, *order[:-1]]
     assert [found.rows[index].eligible for index in order] == [False, True, True, True, False]
@@ -226,15 +228,13 @@ def test_cosine_and_counts_are_there_for_every_candidate(store: Store, model_id:
     rows = add_messages(store, ["river river", "tea", "coffee"], model_id)
     fresh = add_messages(store, ["the river again"])
     with store.read() as unit:
-        found = unit.search.candidates(
-            asked(Kind.MESSAGE, "river", vector=direction(2), model_id=model_id, reach=0)
-        )
+        found = unit.search.candidates(asked(Kind.MESSAGE, "river", vector=direction(2), model_id=model_id, reach=0))
     cosine = {row.id: value for row, value in zip(found.rows, found.cosine, strict=True)}
     counts = {row.id: value for row, value in zip(found.rows, found.counts[:, 0], strict=True)}
     for number, row in enumerate(rows):
-        assert cosine[row.id] == pytest.approx(float(direction(number) @ direction(2)), abs=2e-3)
-    assert np.isnan(cosine[fresh[0].id]), "not embedded yet"
-    assert [counts[row.id] for row in [*rows, *fresh]] == [2, 0, 0, 1]
+        assert cosine[str(row.id)] == pytest.approx(float(direction(number) @ direction(2)), abs=2e-3)
+    assert np.isnan(cosine[str(fresh[0].id)]), "not embedded yet"
+    assert [counts[str(row.id)] for row in [*rows, *fresh]] == [2, 0, 0, 1]
     assert found.term_scores().shape == (4, 1)
 
 
@@ -246,8 +246,8 @@ def test_rows_of_a_named_time_are_candidates(store: Store, model_id: int) -> Non
             found = unit.search.candidates(
                 asked(Kind.MESSAGE, "absent", ranges=named, vector=vector, model_id=model_id, by_vector=1, reach=0)
             )
-        assert rows[1].id in {row.id for row in found.rows}
-        assert rows[2].id not in {row.id for row in found.rows}
+        assert str(rows[1].id) in {row.id for row in found.rows}
+        assert str(rows[2].id) not in {row.id for row in found.rows}
 
 
 def test_a_superseded_text_is_not_found_by_its_old_vector(store: Store, model_id: int) -> None:
@@ -268,14 +268,12 @@ def test_a_superseded_text_is_not_found_by_its_old_vector(store: Store, model_id
 
 def test_users_never_see_each_other(database: Database, clock: Clock, model_id: int) -> None:
     first, second = (Store(database, uuid.uuid4(), clock) for _ in range(2))
-    rows: dict[UUID, set[UUID]] = {}
+    rows: dict[UUID, set[str]] = {}
     for store in (first, second):
-        rows[store.user_id] = {row.id for row in add_messages(store, ["river one", "river two"], model_id)}
+        rows[store.user_id] = {str(row.id) for row in add_messages(store, ["river one", "river two"], model_id)}
     for store in (first, second):
         with store.read() as unit:
-            found = unit.search.candidates(
-                asked(Kind.MESSAGE, "river", vector=direction(1), model_id=model_id)
-            )
+            found = unit.search.candidates(asked(Kind.MESSAGE, "river", vector=direction(1), model_id=model_id))
             assert {row.id for row in found.rows} == rows[store.user_id]
             other = next(user for user in rows if user != store.user_id)
             assert unit.search.details(Kind.MESSAGE, list(rows[other])) == {}

@@ -15,12 +15,11 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from mira_ltmemory.errors import StoreError
-from mira_ltmemory.protocols import Change, Clock, Kind
-from mira_ltmemory.protocols import Actor
+from mira_ltmemory.protocols import Actor, Change, Clock, Kind
 from mira_ltmemory.store import words as words_module
 from mira_ltmemory.store.analysis import query_terms, term_of, words
 from mira_ltmemory.store.database import Database
-from mira_ltmemory.store.postings import B, K1, best, bm25, counts_of
+from mira_ltmemory.store.postings import K1, B, best, bm25, counts_of
 from mira_ltmemory.store.unit_of_work import Store
 
 CHANGE = Change(Actor.SYSTEM, "test")
@@ -233,4 +232,4 @@ def test_any_text_has_words(content: str) -> None:
 
 @given(st.text(alphabet=st.characters(max_codepoint=127)))
 def test_plain_text_has_the_same_words_on_both_ways(content: str) -> None:
-    assert list(words(content)) == [word for word in words(content + " é")][:-1]
+    assert list(words(content)) == list(words(content + " é"))[:-1]

@@ -69,12 +69,14 @@ _KEY_NAMES: Final = tuple(
     )
 )
 _TOKEN_NAMES: Final = ("token", "auth", "session", "トークン", "令牌")
-_NAME_BEFORE: Final = re.compile(r"[A-Za-z0-9_$.-]{0,64}$")
+_NAME_CHARACTERS: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_$.-"
+_LONGEST_NAME: Final = 64
 _NAME_AFTER: Final = re.compile(
     r"(?:_?(?:value|raw|plain|text|base64|b64|prod|dev|staging|live|v?[0-9]{1,2}))?(?![A-Za-z0-9_])", re.IGNORECASE
 )
 _NOT_KEYS: Final = re.compile(
-    r"(?:primary|foreign|public|cache|sort|partition|storage|unique|composite|object|s3|hash|row|group|dict|json|map|lookup|index"
+    r"(?:primary|foreign|public|cache|sort|partition|storage|unique|composite|object|s3|hash|row|group|dict|json"
+    r"|map|lookup|index"
     r"|next|page|pagination|continuation|csrf|xsrf|pad|eos|bos|unk|mask|sep|cls|id(?:empotency)?)[_. -]?(?:key|token)$",
     re.IGNORECASE,
 )
@@ -89,7 +91,8 @@ _OPTION: Final = re.compile(r"[ \t]{1,4}(?!-)")
 _CALL: Final = re.compile(r"\\?[\"'`]?(?:\]\s{0,2})?(?:\s{0,4},|\()\s{0,4}(?=[bru]?\\?[\"'`])")
 _QUOTE_NEXT: Final = re.compile(r"\s{1,3}(?=[\"'`])")
 _QUOTED: Final = re.compile(
-    r"(?:[rbfuRBFU]{0,2})(?:\\{1,3}\"([^\"\\\n]{1,512})\\{1,3}\"|\\'([^'\\\n]{1,512})\\'|\"((?:[^\"\\\n]|\\.){1,512})\"|'((?:[^'\\\n]|\\.){1,512})'"
+    r"(?:[rbfuRBFU]{0,2})(?:\\{1,3}\"([^\"\\\n]{1,512})\\{1,3}\"|\\'([^'\\\n]{1,512})\\'|\"((?:[^\"\\\n]"
+    r"|\\.){1,512})\"|'((?:[^'\\\n]|\\.){1,512})'"
     r"|`([^`\n]{1,512})`|[“„«]([^”“»\n]{1,200})[”“»]|[‘‚]([^’‘\n]{1,200})[’‘]|「([^」\n]{1,200})」|『([^』\n]{1,200})』)"
 )
 _HALF_QUOTED: Final = re.compile(r"[\"'`]?([^\s\"'`]{1,512})")
@@ -117,15 +120,15 @@ def find(text: str, lowered: str) -> Iterator[Finding]:
 
 
 def _name(text: str, start: int) -> int:
-    match = _NAME_BEFORE.search(text, max(0, start - 64), start)
-    return match.start() if match else start
+    before = text[max(0, start - _LONGEST_NAME) : start]
+    return start - len(before) + len(before.rstrip(_NAME_CHARACTERS))
 
 
 def _password(text: str, lowered: str, start: int, end: int) -> tuple[int, int] | None:
     first = _name(text, start)
-    if lowered[start:end] == "pass" and first == start and text[end : end + 1] not in ("=", ":", '"', "'", ">", "："):
-        if not text[max(0, start - 2) : start].endswith("-"):
-            return is_spoken_password(text, lowered, start, end)
+    bare = first == start and text[end : end + 1] not in ("=", ":", '"', "'", ">", "：")
+    if bare and lowered[start:end] == "pass":
+        return is_spoken_password(text, lowered, start, end)
     after = _NAME_AFTER.match(text, end)
     if after is None:
         # Nothing parts the name from what follows in a script without spaces.
@@ -161,8 +164,10 @@ def _key(text: str, lowered: str, start: int, end: int) -> tuple[int, int] | Non
     return low, high
 
 
-_QUALIFIER: Final = re.compile(r"(?:api|access|secret|private|auth|encryption|signing|master|account|shared|service|licen[sc]e|deploy|app|session|client"
-                               r"|consumer|webhook|role|subscription|admin|user|bot|bearer|refresh|jwt|hmac|my|our|the)[_\s.-]{0,2}$")  # fmt: skip
+_QUALIFIER: Final = re.compile(r"(?:api|access|secret|private|auth|encryption|signing|master|account|shared"
+    r"|service|licen[sc]e|deploy|app|session|client"
+                               r"|consumer|webhook|role|subscription|admin|user|bot|bearer|refresh|jwt|hmac|my"
+                               r"|our|the)[_\s.-]{0,2}$")  # fmt: skip
 
 
 def _qualified(lowered: str, start: int) -> bool:
@@ -170,7 +175,8 @@ def _qualified(lowered: str, start: int) -> bool:
 
 
 _ADDRESS: Final = re.compile(
-    r"https?://|[./~]{0,2}/|[A-Za-z]:\\|(?:[0-9]{1,4}[-/.:T]){2,}|v?[0-9]+(?:\.[0-9]+)+|arn:|(?:[\w.-]{1,40}/){1,12}[\w.-]{1,60}\.[a-z]{2,4}$|(?:[a-z]+[-/]){2,}[a-z0-9]*$"
+    r"https?://|[./~]{0,2}/|[A-Za-z]:\\|(?:[0-9]{1,4}[-/.:T]){2,}|v?[0-9]+(?:\.[0-9]+)+|arn:"
+    r"|(?:[\w.-]{1,40}/){1,12}[\w.-]{1,60}\.[a-z]{2,4}$|(?:[a-z]+[-/]){2,}[a-z0-9]*$"
 )
 
 
@@ -180,7 +186,8 @@ def _one_word(value: str) -> bool:
 
 _KEY_SAID: Final = re.compile(
     r"(?:\s(?:for|to|of|on|from|für|zu[mr]?|do|na|de|del|du|pour|para)(?:\s[^\s.,;:!?=]{1,24}){1,5}?)?"
-    r"\s{0,2}(?:is|was|'s|lautet|ist|to|est|es|是|为|為|は|が)?[\s:：]{0,3}(?:now|still|jetzt|teraz)?\s{0,2}[\"'`“「(]{0,2}(?=[!-~]{12})"
+    r"\s{0,2}(?:is|was|'s|lautet|ist|to|est|es|是|为|為|は|が)?[\s:：]{0,3}(?:now|still|jetzt"
+    r"|teraz)?\s{0,2}[\"'`“「(]{0,2}(?=[!-~]{12})"
 )
 
 
@@ -193,7 +200,7 @@ def _spoken_key(text: str, lowered: str, end: int) -> tuple[int, int, str] | Non
 
 
 def _assigned(text: str, first: int, end: int) -> tuple[int, int, str] | None:
-    """The span of the value that is assigned to the name that ends at `end`, and how it is written."""
+    """Span of the value that is assigned to the name that ends at `end`, and how it is written."""
     style = "plain"
     separator = _SEPARATOR.match(text, end)
     if separator is None:

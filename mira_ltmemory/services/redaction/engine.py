@@ -44,7 +44,7 @@ class Redactor:
         )
 
     def redact(self, text: str) -> tuple[str, tuple[Redaction, ...]]:
-        """The text with every secret replaced by its mark, and where the secrets stood, in order."""
+        """Return the text with every secret replaced by its mark, and where the secrets stood, in order."""
         if not self.enabled or len(text) < _SHORTEST_SECRET:
             return text, ()
         found = self._find_all(text)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 API_KEY: Final = "api key"
-ACCESS_TOKEN: Final = "access token"
-PASSWORD: Final = "password"
+ACCESS_TOKEN: Final = "access token"  # noqa: S105 - a name
+PASSWORD: Final = "password"  # noqa: S105 - a name
 PRIVATE_KEY: Final = "private key"
 CARD_NUMBER: Final = "card number"
 CARD_CODE: Final = "card code"
@@ -27,5 +27,5 @@ class Finding(NamedTuple):
 
 
 def mark(kind: str) -> str:
-    """The text that stands in for a secret of this kind."""
+    """Return the text that stands in for a secret of this kind."""
     return f"[redacted: {kind}]"

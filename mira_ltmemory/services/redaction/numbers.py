@@ -32,44 +32,59 @@ _BRANDS: Final = (
 )
 # What a number is called right before it, where a checksum that fits is chance.
 _OTHER_NUMBER: Final = re.compile(
-    r"(?:order|tracking|parcel|shipment|invoice|isbn(?:-1[03])?|imei|iban|ean|gtin|serial|ticket|reference|ref|customer|case|phone"
+    r"(?:order|tracking|parcel|shipment|invoice|isbn(?:-1[03])?|imei|iban|ean|gtin|serial|ticket|reference|ref"
+    r"|customer|case|phone"
     r"|tel|bestell|sendungs|rechnungs|auftrags|paket|zamówieni\w|przesyłki|commande|colis|pedido|timestamp|订单|单号|注文)"
-    r"[\s_-]{0,2}(?:no|nr|num|number|nummer|numer|numéro|número|id|code|号|番号|n°)?[\s.:#：=]{0,4}(?:is |was |ist |to )?$"
+    r"[\s_-]{0,2}(?:no|nr|num|number|nummer|numer|numéro|número|id|code|号|番号|n°)?[\s.:#：=]{0,4}"
+    r"(?:is |was |ist |to )?$"
 )
 _IBAN_BEFORE: Final = re.compile(r"[A-Z]{2}[0-9]{2}(?:[ -]?[0-9A-Z]{1,4}){0,6}[ -]?$")
 _BEFORE: Final = 40
 
 _CARD_CODE: Final = re.compile(
-    r"(?<![a-z])(?:cvv2?|cvc2?|cvn|csc|security code on the back|card (?:security|verification) (?:code|number|value)|kartenprüfnummer|prüfziffer"
+    r"(?<![a-z])(?:cvv2?|cvc2?|cvn|csc|security code on the back|card (?:security|verification) (?:code|number"
+    r"|value)|kartenprüfnummer|prüfziffer"
     r"|kod cvv|cryptogramme(?: visuel)?|código de seguridad|安全码|セキュリティコード)"
     r"(?![a-z])(?:\s(?:code|number|kod|nummer))?"
-    r"(?:[\s\"'`*:：=＝#(-]{0,6}(?:is|was|are|ist|lautet|to|est|es|是|为|は)?)[\s\"'`*:：=＝]{0,4}([0-9]{3,4})(?![0-9a-z]|\.[0-9])"
+    r"(?:[\s\"'`*:：=＝#(-]{0,6}(?:is|was|are|ist|lautet|to|est|es|是|为"
+    r"|は)?)[\s\"'`*:：=＝]{0,4}([0-9]{3,4})(?![0-9a-z]|\.[0-9])"
 )
 _COPULA: Final = (
-    r"(?:(?:is|was|are|=|:|：|＝|'s|’s|lautet|ist|war|to|est|es|era|è|é|jest|brzmi|是|为|為|は|が|still|now|will be|changed to|set to"
-    r"|(?:has been |was |is )?(?:changed|set|reset) to|just|currently|jetzt|teraz|maintenant|ahora)[\s\"'`„“「:：(]{0,4}(?:\*\*)?){1,3}"
+    r"(?:(?:is|was|are|=|:|：|＝|'s|’s|lautet|ist|war|to|est|es|era|è|é|jest|brzmi|是|为|為|は|が|still|now|will be"
+    r"|changed to|set to"
+    r"|(?:has been |was |is )?(?:changed|set|reset) to|just|currently|jetzt|teraz|maintenant"
+    r"|ahora)[\s\"'`„“「:：(]{0,4}(?:\*\*)?){1,3}"
 )
-_WHAT_FOR: Final = r"(?:\s(?:for|of|to|on|at|für|zu[mr]?|der|des|do|od|na|de|del|du|pour|para|d[eu] la)(?:\s[^\s.,;:!?=]{1,24}){1,5}?)?"
+_WHAT_FOR: Final = (
+    r"(?:\s(?:for|of|to|on|at|für|zu[mr]?|der|des|do|od|na|de|del|du|pour|para"
+    r"|d[eu] la)(?:\s[^\s.,;:!?=]{1,24}){1,5}?)?"
+)
 _PIN_NAME: Final = (
     r"(?:pin(?:[ -]?(?:code|number|nummer|kod|码))?|暗証番号|"
-    r"(?:alarm|door|gate|lock|safe|entry|entrance|access|security|garage|keypad|vault|locker|building|unlock|verification|lockbox"
+    r"(?:alarm|door|gate|lock|safe|entry|entrance|access|security|garage|keypad|vault|locker|building|unlock"
+    r"|verification|lockbox"
     r"|2fa|otp|one[- ]time|backup|recovery|sms|login|sign[- ]in|confirmation|auth|authentication|phone|screen|key ?box)"
     r"(?:[ -](?:lock|system|box|pass|door|panel))?[ -]?(?:code|pin|combination|combo)s?"
     r"|(?:alarm|tür|tor|tresor|zugangs|sicherheits|bestätigungs|schließfach|haus)-?(?:code|pin)"
-    r"|code (?:for|to|of) (?:the |my |our )?(?:[a-z]{1,12} ){0,2}(?:door|gate|alarm|garage|safe|building|lockbox|lock|locker|house|flat|entrance)"
+    r"|code (?:for|to|of) (?:the |my |our )?(?:[a-z]{1,12} ){0,2}(?:door|gate|alarm|garage|safe|building|lockbox"
+    r"|lock|locker|house|flat|entrance)"
     r"|code (?:für|zu[mr]?) (?:(?:die|das|den|dem|der) )?[a-zäöüß]{0,12}(?:tür|tor|alarm(?:anlage)?|tresor|safe|garage)"
-    r"|kod(?:u)?(?: pin)?(?: (?:do|od) [^\s.,;:!?=]{1,24}(?: [^\s.,;:!?=]{1,24})?)|kod pin|code (?:pin|secret|de la porte|d['’]entrée"
-    r"|(?:de l['’]|d['’])alarme|du portail|de l['’]immeuble)|código (?:de la (?:puerta|alarma)|del (?:garaje|portal)|pin)"
+    r"|kod(?:u)?(?: pin)?(?: (?:do|od) [^\s.,;:!?=]{1,24}(?: [^\s.,;:!?=]{1,24})?)|kod pin|code (?:pin|secret"
+    r"|de la porte|d['’]entrée"
+    r"|(?:de l['’]|d['’])alarme|du portail|de l['’]immeuble)|código (?:de la (?:puerta|alarma)|del (?:garaje"
+    r"|portal)|pin)"
     r"|codice (?:pin|dell['’]allarme|della porta)|验证码|門禁密碼|门禁密码|开门密码)"
 )
 _PIN: Final = re.compile(
     rf"(?<![a-z]){_PIN_NAME}(?![a-z]){_WHAT_FOR}\s{{0,2}}{_COPULA}\s{{0,2}}"
-    r"([0-9]{3,4}[ -][0-9]{3,4}|[*#]?[0-9](?:[0-9]{3,11}|[ -]?(?:[0-9][ -]?){3,7})[*#]{0,2}|[0-9a-z]{4,10}(?:-[0-9a-z]{4,10}){1,7})"
+    r"([0-9]{3,4}[ -][0-9]{3,4}|[*#]?[0-9](?:[0-9]{3,11}|[ -]?(?:[0-9][ -]?){3,7})[*#]{0,2}"
+    r"|[0-9a-z]{4,10}(?:-[0-9a-z]{4,10}){1,7})"
     r"(?![0-9a-z])"
 )
 _PIN_BARE: Final = re.compile(rf"(?<![a-z]){_PIN_NAME}\s([*#]?[0-9]{{4,8}}[*#]{{0,2}})(?![0-9a-z,.:/-]*[0-9a-z])")
 _PIN_REVERSED: Final = re.compile(
-    r"(?<![0-9a-z.,:/-])([*#]?[0-9]{4,8}[*#]{0,2})\s(?:is|was|ist|to|est|es)\s(?:still\s)?(?:my|our|the|mein|meine|unser|mój|mon|mi)\s"
+    r"(?<![0-9a-z.,:/-])([*#]?[0-9]{4,8}[*#]{0,2})\s(?:is|was|ist|to|est|es)\s(?:still\s)?(?:my|our|the|mein"
+    r"|meine|unser|mój|mon|mi)\s"
     rf"(?:[^\s.,;:!?]{{1,20}}\s){{0,2}}{_PIN_NAME}(?![a-z])"
 )
 _COMBINATION: Final = re.compile(
@@ -84,13 +99,16 @@ _MORE_CODES: Final = re.compile(
 )
 _MOST_CODES: Final = 24
 _CODE_NEEDLES: Final = (
-    "pin", "code", "kod", "código", "codice", "暗証番号", "验证码", "密码", "密碼", "combination", "combo", "kombination"
+    "pin", "code", "kod", "código", "codice", "暗証番号", "验证码", "密码", "密碼", "combination", "combo",
+    "kombination",
 )  # fmt: skip
 _CARD_CODE_NEEDLES: Final = (
-    "on the back", "cvv", "cvc", "cvn", "csc", "card security", "card verification", "prüf", "cryptogramme", "código de seg", "安全码", "セキュリティコード"
+    "on the back", "cvv", "cvc", "cvn", "csc", "card security", "card verification", "prüf", "cryptogramme",
+    "código de seg", "安全码", "セキュリティコード"
 )  # fmt: skip
 _UNIT: Final = re.compile(
-    r"\s{0,2}(?:[-–]\s?)?(?:digits?|characters?|chars?|numbers?|letters?|times|days?|hours?|minutes?|seconds?|years?|attempts?"
+    r"\s{0,2}(?:[-–]\s?)?(?:digits?|characters?|chars?|numbers?|letters?|times|days?|hours?|minutes?|seconds?"
+    r"|years?|attempts?"
     r"|stellen|zeichen|stellig|cyfr\w*|chiffres|dígitos|位|桁|€|\$|%|eur|usd)"
 )
 _POSTAL: Final = re.compile(r"pin ?code")
@@ -154,8 +172,7 @@ def _pins(lowered: str) -> Iterator[Finding]:
             if (
                 more is None
                 or not any(char.isdigit() for char in more[1])
-                or ("-" not in code + more[1]
-                and len(more[1]) != len(code))
+                or ("-" not in code + more[1] and len(more[1]) != len(code))
             ):
                 break
             end = more.end()

@@ -6,16 +6,22 @@ import re
 from typing import Final
 
 from mira_ltmemory.services.redaction.values import is_code, is_expression, is_placeholder, is_template, is_type_name
+from mira_ltmemory.services.redaction.words import ORDINARY
 
 _FOR: Final = (
-    r"(?:\s{1,2}\([^()\n]{1,40}\))?(?:\s{1,2}(?:you|we|i|that|which|for|to|of|on|at|in|from|für|zu[mr]?|vo[nm]|der|des|do|od|na|dla|w|de|del|du|d'|pour|para|per|della|van|voor|от|для)"
+    r"(?:\s{1,2}\([^()\n]{1,40}\))?(?:\s{1,2}(?:you|we|i|that|which|for|to|of|on|at|in|from|für|zu[mr]?|vo[nm]"
+    r"|der|des|do|od|na|dla|w|de|del|du|d'|pour|para|per|della|van|voor|от|для)"
     r"(?:\s[^\s.,;:!?=：]{1,30}){1,6}?)?"
 )
 _BE: Final = (
-    r"(?:\s{0,3}(?:=|:|：|＝|->|→)|\s{1,3}(?:is|was|are|'s|would be|will be|should be|must be|lautet|ist|heißt|war|jest|brzmi|est|es|era|è|é"
+    r"(?:\s{0,3}(?:=|:|：|＝|->|→)|\s{1,3}(?:is|was|are|'s|would be|will be|should be|must be|lautet|ist|heißt|war"
+    r"|jest|brzmi|est|es|era|è|é"
     r"|je|is nu|stays|remains)(?![a-z])|'s(?![a-z])|’s(?![a-z])|は|が|是|为|為|：|은|는|이|가)"
 )
-_NOW: Final = r"(?:\s{1,2}(?:now|still|just|currently|set to|changed to|jetzt|nun|immer noch|teraz|nadal|maintenant|toujours|ahora|sempre|always)){0,2}"
+_NOW: Final = (
+    r"(?:\s{1,2}(?:now|still|just|currently|set to|changed to|jetzt|nun|immer noch|teraz|nadal"
+    r"|maintenant|toujours|ahora|sempre|always)){0,2}"
+)
 _SAID: Final = re.compile(rf"{_FOR}{_BE}{_NOW}[:：]?\s{{0,3}}")
 _CJK_SAID: Final = re.compile(r"[^\n。！？!?.,，、]{0,12}?(?:是|为|為|は|が|：|:|은|는|이|가)\s{0,2}|(?=[0-9A-Za-z])")
 _ANSWERED: Final = re.compile(r"\?\s{1,3}(?:it's|it’s|it is|es ist|c'est|es)\s{1,2}")
@@ -29,25 +35,33 @@ _CHANGES: Final = re.compile(
     r"(?:chang|set|reset|updat|switch|geändert|ändere|zmieni|changé|cambi|mudei)[^\n.!?]{0,40}$"
 )
 _ASIDE: Final = re.compile(r"\s{0,2}[,–-]\s{1,2}|\s{1,2}(?:as|als|jako)\s{1,2}")
+_DIGIT: Final = re.compile("[0-9]")
+_SENTENCE: Final = 60
+_REACH: Final = 130
 _BARE: Final = re.compile(r"\s{1,2}")
 _USED: Final = re.compile(
-    r"(?:with|use|using|and|user|username|login|log in|type|enter|try|the|mit|hasłem|avec|con|:|,|/|\()[^\n.!?]{0,16}$|(?:^|\n)[^\n.!?]{0,16}$"
+    r"(?:with|use|using|and|user|username|login|log in|type|enter|try|the|mit|hasłem|avec|con|:|,|/"
+    r"|\()[^\n.!?]{0,16}$|(?:^|\n)[^\n.!?]{0,16}$"
 )
 _REVERSED: Final = re.compile(
-    r"(?:^|[\s\"'`“„「（(,;:：])([^\s\"'`“”„「」（）(),;:：]{4,64})[\"'`”“」]?\s{1,2}\(?(?:is|was|as|that's|which is|ist|als|war|to|jako|est|es|è)\s{1,2}(?:still\s|now\s)?"
+    r"(?:^|[\s\"'`“„「（(,;:：])([^\s\"'`“”„「」（）(),;:：]{4,64})[\"'`”“」]?\s{1,2}\(?(?:is|was|as|that's|which is"
+    r"|ist|als|war|to|jako|est|es|è)\s{1,2}(?:still\s|now\s)?"
     r"(?:my|our|the|her|his|mein|meine|das|unser|moje|nasze|mon|mi|la|le|il)\s(?:[^\s.,;:!?]{1,20}\s){0,3}$"
 )
 _QUOTED: Final = re.compile(
-    r"\"([^\"\n]{1,100})\"|'([^'\n]{1,100})'(?![a-z])|`([^`\n]{1,100})`|[“„«]([^”“»\n]{1,100})[”“»]|[‘‚]([^’‘\n]{1,100})[’‘]|「([^」\n]{1,100})」"
+    r"\"([^\"\n]{1,100})\"|'([^'\n]{1,100})'(?![a-z])|`([^`\n]{1,100})`|[“„«]([^”“»\n]{1,100})[”“»]"
+    r"|[‘‚]([^’‘\n]{1,100})[’‘]|「([^」\n]{1,100})」"
     r"|『([^』\n]{1,100})』|\*\*([^*\n]{1,100})\*\*"
 )
 _VALUE: Final = re.compile(r"[!-~\u00a1-\u024f\u0370-\u052f]{1,128}")
 _TRAILING: Final = ".,;:?)]}\"'*`"
 _FINAL: Final = re.compile(
-    r"[\"'”*`]{0,2}(?:[.,;!]?\s*(?:$|\n)|[.,;!)](?=\s)|\s+(?:and|but|so|please|btw|thanks|thx|since|if|und|aber|i|et|mais|y|pero)(?![a-z]))"
+    r"[\"'”*`]{0,2}(?:[.,;!]?\s*(?:$|\n)|[.,;!)](?=\s)|\s+(?:and|but|so|please|btw|thanks|thx|since|if|und|aber"
+    r"|i|et|mais|y|pero)(?![a-z]))"
 )
 _UNIT: Final = re.compile(
-    r"\s?(?:\+\s?)?(?:-\s?)?(?:characters?|chars?|digits?|letters?|words?|symbols?|times|days?|weeks?|months?|years?|hours?|minutes?|people|users|zeichen|znak|caract|位|文字|桁|자)"
+    r"\s?(?:\+\s?)?(?:-\s?)?(?:characters?|chars?|digits?|letters?|words?|symbols?|times|days?|weeks?|months?"
+    r"|years?|hours?|minutes?|people|users|zeichen|znak|caract|位|文字|桁|자)"
 )
 _ENDINGS: Final = (
     "ed",
@@ -66,35 +80,6 @@ _ENDINGS: Final = (
     "iert",
     "ness",
 )
-_ORDINARY: Final = frozenset(
-    """
-    a about above admin again all alphanumeric already also always an and another any anything arbitrary as ascii at auto autofill back
-    bad based basic because been being below beneath best better between blank bob both broken brute but by bytes can case cause
-    changeme chosen clear clearly common complex confidential correct crap critical dangerous data database dead default dictionary
-    different difficult down due each easier easy either else email empty enabled encoded encrypted enough entered error even every
-    everything everywhere exact exactly expired exposed extra fail failed fails false field filled fine first foo forever forgotten form
-    found free from full function gibberish given gone good great guess guessed had handled hard hash hashed hashes he hell here hers
-    hidden his horrible how huge idea idiotic if important in incorrect insecure inside instead into invalid irrelevant is it its
-    itself just key kept known last later laughable letter letters like limited link literally local locked long longer lost maybe me
-    mine mandatory minimum missing mixed more must my name necessary needed never new nice no none not nothing now null nullable object
-    obsolete obvious off ok okay old on once one only open optional or other our ours out outdated over overdue passphrase password
-    passwords perfect perhaps plain plaintext pointless poor possible predictable present pretty private probably problem public quite
-    random rather rarely raw readonly ready really reasonable recent redacted required reset reused revoked right safe salted same
-    saved secret secrets secure sensitive sent separate shared she short shorter should shown silly similar simple simply since
-    single so some somebody someone something sometimes somewhere sort soon special stale stolen stored strange string strong stronger
-    stuck stupid such sufficient super supposed sure taken temporary terrible text that the their theirs them then there these they thing
-    this those three to today token tomorrow too trash tricky trivial true twice two typed unchanged under unique unknown unnecessary unsafe
-    until up upon useful useless username user valid value very visible vital void weak weaker weird well what whatever when where wherever
-    whether which who whole why will with within without working worse worst worthless written wrong yes yet you your yours yourself
-    falsch richtig sicher unsicher lang kurz schwach stark abgelaufen vergessen gleich nicht kein sehr geheim hier wichtig neu alt gut
-    złe dobre długie krótkie słabe silne jest nie bardzo tutaj takie zbyt stare nowe tajne błędne
-    faux bon long court faible fort trop pas très expiré incorrecto correcta larga corta débil segura muy demasiado aquí
-    prompt manager managers recovery expiry expiration login logins policy policies requirements rules strength length hint generator
-    storage protection change changes update updates authentication validation verification hygiene confirmation
-    lastpass bitwarden keepass icloud oauth github paypal google facebook netflix apple microsoft chrome firefox iphone android
-    twelve eight sixteen ten twenty four five six seven nine half quarter several many few most least
-    """.split()  # noqa: SIM905 - a list of words reads better as words
-)
 _SYMBOLS: Final = frozenset("!@#$%^&*+=~|\\<>?;")
 _HYPHENS: Final = re.compile(r"[-/_'’.]")
 
@@ -102,16 +87,15 @@ _HYPHENS: Final = re.compile(r"[-/_'’.]")
 def is_ordinary_word(value: str) -> bool:
     """Whether the value is a word that describes a password more often than it is one."""
     low = value.lower()
-    return low in _ORDINARY or low.endswith(_ENDINGS)
+    return low in ORDINARY or low.endswith(_ENDINGS)
 
 
 def is_spoken_password(text: str, lowered: str, start: int, end: int) -> tuple[int, int] | None:
-    """The span of the password that a sentence gives around its name at `start` up to `end`."""
+    """Span of the password that a sentence gives around its name at `start` up to `end`."""
     cjk = start < end and lowered[end - 1] > "\u2e7f"
     if into := _MADE_INTO.match(text, end):
         name = into.lastgroup or 0
         return into.span(name) if _is_strong(into[name]) else None
-    sentence = lowered[max(0, start - 60) : start]
     if cjk:
         said = _CJK_SAID.match(lowered, end)
         return _taken(text, said.end(), weak=False) if said else None
@@ -129,19 +113,17 @@ def is_spoken_password(text: str, lowered: str, start: int, end: int) -> tuple[i
         and (taken := _taken(text, said.end(), weak=True))
     ):
         return taken
-    if (
-        _CHANGES.search(sentence)
-        and (said := _CHANGED_TO.match(lowered, end))
-        and (taken := _taken(text, said.end(), weak=False))
-    ):
+    # The value is judged before the words around the name are: most values are none.
+    sentence = lowered[max(0, start - _SENTENCE) : start]
+    said = _CHANGED_TO.match(lowered, end)
+    if said and (taken := _taken(text, said.end(), weak=False)) and _CHANGES.search(sentence):
         return taken
-    if (
-        _USED.search(sentence)
-        and (said := _BARE.match(lowered, end))
-        and (taken := _taken(text, said.end(), weak=False, bare=True))
-    ):
+    said = _BARE.match(lowered, end)
+    if said and (taken := _taken(text, said.end(), weak=False, bare=True)) and _USED.search(sentence):
         return taken
-    reverse = _REVERSED.search(text, max(0, start - 130), start)
+    if not _DIGIT.search(text, max(0, start - _REACH), start):
+        return None
+    reverse = _REVERSED.search(text, max(0, start - _REACH), start)
     if reverse and _is_strong(reverse[1]) and not is_placeholder(reverse[1]):
         return reverse.span(1)
     return None
@@ -180,7 +162,7 @@ def _is_quoted_password(value: str, *, bare: bool) -> bool:
         return False
     if len(words) == 1:
         return _is_strong(value) or (not bare and _is_weak(value))
-    return len(words) >= 3 and all(len(word) >= 3 and word.lower() not in _ORDINARY for word in words)
+    return len(words) >= 3 and all(len(word) >= 3 and word.lower() not in ORDINARY for word in words)
 
 
 def _is_strong(value: str) -> bool:
@@ -196,12 +178,13 @@ def _is_strong(value: str) -> bool:
     if any(char in _SYMBOLS for char in core):
         return any(char.isalpha() for char in core)
     return (
-        len(parts) >= 4 and "_" not in core and all(len(part) >= 3 and part.lower() not in _ORDINARY for part in parts)
+        len(parts) >= 4 and "_" not in core and all(len(part) >= 3 and part.lower() not in ORDINARY for part in parts)
     )
 
 
 _MEASURE: Final = re.compile(
-    r"[0-9]+(?:st|nd|rd|th|k|mb|gb|px|ms|s|h|am|pm|x|-?(?:digit|character|char|day|year|letter|stellig)s?)|[a-z]?[0-9]{1,2}|(?:[0-9]+[-:/.])+[0-9]+|v[0-9.]+",
+    r"[0-9]+(?:st|nd|rd|th|k|mb|gb|px|ms|s|h|am|pm|x|-?(?:digit|character|char|day|year|letter|stellig)s?)"
+    r"|[a-z]?[0-9]{1,2}|(?:[0-9]+[-:/.])+[0-9]+|v[0-9.]+",
     re.IGNORECASE,
 )
 

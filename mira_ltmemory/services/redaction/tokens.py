@@ -1,6 +1,6 @@
-"""Keys and tokens whose issuer gives them a shape of their own, and passwords inside URLs.
+r"""Keys and tokens whose issuer gives them a shape of their own, and passwords inside URLs.
 
-The shapes are those that the issuers publish. Boundaries are tested against ASCII only: `\\b` sees no edge
+The shapes are those that the issuers publish. Boundaries are tested against ASCII only: `\b` sees no edge
 between a Chinese or Japanese character and a Latin letter.
 """
 

@@ -8,7 +8,8 @@ from collections import Counter
 from typing import Final
 
 _PLACEHOLDER_WORDS: Final = (
-    "your|the|my|our|new|old|some|this|that|here|test|testing|example|sample|dummy|demo|fake|mock|change|me|insert|enter"
+    "your|the|my|our|new|old|some|this|that|here|test|testing|example|sample|dummy|demo|fake|mock|change|me"
+    "|insert|enter"
     "|replace|with|user|name|pass(?:word|wd|phrase|code)?|pwd|secret|token|api|key|access|client|private|public|auth"
     "|secure|strong|super|very|random|long|value|string|hash(?:ed)?|plain|raw|wrong|correct|valid|invalid|incorrect"
     "|confirm|current|default|admin|database|db|app|placeholder|foo|ba[rz]|qux|todo|none|null|nil|undefined|true|false"
@@ -25,8 +26,10 @@ _TEMPLATE: Final = re.compile(
     r"<[^>]*>?|\$?\{[^}]*\}*|\$\([^)]*\)?|\$[A-Za-z_]\w*|%[A-Za-z_]\w*%|%[sd]|\{\{.*|\[[^\]]*\]|\$\{\{.*|@[A-Z]\w*@"
 )
 _TYPE: Final = re.compile(
-    r"(?:str|string|text|char|varchar|nvarchar|bytes?|u?int|float|bool(?:ean)?|number|any|optional|none|null|nil|void|object"
-    r"|utf-?|sha-?|md|base|bcrypt|argon|pbkdf|aes-?|rsa-?|hmac-?|oauth|jwt|hs|rs|scrypt|uuid(?:v)?|erc|eip|ascii|secret)"
+    r"(?:str|string|text|char|varchar|nvarchar|bytes?|u?int|float|bool(?:ean)?|number|any|optional|none|null|nil"
+    r"|void|object"
+    r"|utf-?|sha-?|md|base|bcrypt|argon|pbkdf|aes-?|rsa-?|hmac-?|oauth|jwt|hs|rs|scrypt|uuid(?:v)?|erc|eip|ascii"
+    r"|secret)"
     r"[-_]?[0-9]{0,4}(?:id|str|bytes|[-_]?encoded|[-_]?hash(?:ed|es)?)?[?|]?",
     re.IGNORECASE,
 )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
-from uuid import UUID
 
 import numpy as np
 
@@ -94,7 +92,7 @@ class Searcher:
             total = unit.search.count(kind, filter)
             if filter == Filter():
                 return SearchResult(hits=(), total=total, notes=(NOTHING_ASKED,))
-            ids: Sequence[UUID] = unit.search.newest(kind, filter, limit)
+            ids = unit.search.newest(kind, filter, limit)
             details = unit.search.details(kind, ids)
         hits = tuple(_hit(kind, details[id], -float(place), {}) for place, id in enumerate(ids) if id in details)
         return SearchResult(hits=hits, total=total, notes=(NEWEST,))
@@ -110,7 +108,7 @@ def _order(found: Candidates, ranking: Ranking, min_cosine: float | None) -> lis
         key=lambda index: (
             -round(float(ranking.scores[index]), 9),
             -found.rows[index].said_at.timestamp(),
-            str(found.rows[index].id),
+            found.rows[index].id,
         ),
     )
 

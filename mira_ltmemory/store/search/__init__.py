@@ -1,6 +1,6 @@
 """Candidates for a search, found by indexes in Postgres, with all that a ranking needs to know of them."""
 
 from mira_ltmemory.store.search.index import index_name, register_model
-from mira_ltmemory.store.search.rows import Candidate, Candidates, CandidateQuery, Details, SearchRows
+from mira_ltmemory.store.search.rows import Candidate, CandidateQuery, Candidates, Details, SearchRows
 
 __all__ = ["Candidate", "CandidateQuery", "Candidates", "Details", "SearchRows", "index_name", "register_model"]

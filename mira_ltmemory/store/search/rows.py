@@ -105,26 +105,26 @@ class CandidateQuery:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A row that a ranking looks at. ``excerpt`` is the beginning of its content.
+    """A row that a ranking looks at. ``excerpt`` is the beginning of its content; ids are written as text.
 
     One that is not ``eligible`` stands beside a candidate and may not be shown: it is there for its features.
     """
 
-    id: UUID
+    id: str
     excerpt: str
     said_at: datetime
     origin: str
     eligible: bool
     role: str | None = None
     speaker: str | None = None
-    conversation_id: UUID | None = None
+    conversation_id: str | None = None
     position: int | None = None
     tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidates:
-    """Candidates in the order of their ids, and their features, in numpy: n rows, t terms of the query.
+    """Candidates by conversation and position, and their features, in numpy: n rows, t terms of the query.
 
     ``cosine`` (n,) is nan without a vector; ``counts`` (n, t) tells how often each term occurs and ``lengths`` (n,)
     the words; ``previous`` and ``next`` (n,) are indexes of the neighbours in the conversation, -1 where unknown.
@@ -191,21 +191,21 @@ class SearchRows(Rows):
         rows = self._gather(query, passes, documents, side)
         return _assemble(query, rows, found, scope.total, exact=side is None or side.exact)
 
-    def newest(self, kind: Kind, wanted: Filter, limit: int) -> list[UUID]:
+    def newest(self, kind: Kind, wanted: Filter, limit: int) -> list[str]:
         """Ids of the newest rows that pass, newest first."""
         passes = condition(kind, wanted)
         statement = _NEWEST.format(table=TABLES[kind], passes=passes.sql)
-        return [row.id for row in self.execute(statement, limit=limit, **passes.parameters)]
+        return [str(row.id) for row in self.execute(statement, limit=limit, **passes.parameters)]
 
     def count(self, kind: Kind, wanted: Filter) -> int:
         """How many rows pass, as ``Candidates.total`` counts."""
         return self._scope(kind, condition(kind, wanted), self._unit.words.read(kind, [], 0)).total
 
-    def details(self, kind: Kind, ids: Sequence[UUID]) -> dict[UUID, Details]:
-        """Rows in full, by id; rows that are gone are left out."""
-        rows = self.execute(_DETAILS[kind], ids=list(ids))
+    def details(self, kind: Kind, ids: Sequence[UUID | str]) -> dict[str, Details]:
+        """Rows in full, by id as text; rows that are gone are left out."""
+        rows = self.execute(_DETAILS[kind], ids=[str(id) for id in ids])
         return {
-            row.id: Details(
+            str(row.id): Details(
                 row.id, row.content, row.said_at, row.origin, row.role, row.speaker, row.conversation,
                 row.external_id, tuple(row.tags or ()),
             )
@@ -230,10 +230,10 @@ class SearchRows(Rows):
             return []
         scores = bm25(found.corpus, found.postings, found.size)
         if passes.everything:
-            return best(scores, query.by_words).tolist()
+            return list(map(int, best(scores, query.by_words)))
         if scope.documents is not None:
             known = scope.documents[scope.documents < found.size]
-            return best(scores, query.by_words, known).tolist()
+            return list(map(int, best(scores, query.by_words, known)))
         return self._passing(query, passes, best(scores, found.size).tolist())
 
     def _passing(self, query: CandidateQuery, passes: Condition, ranked: list[int]) -> list[int]:
@@ -243,9 +243,7 @@ class SearchRows(Rows):
         start, size = 0, _FIRST_CHUNK
         while start < len(ranked) and len(kept) < query.by_words:
             chunk = ranked[start : start + size]
-            rows = self.execute(
-                statement, kind_number=KIND_NUMBERS[query.kind], documents=chunk, **passes.parameters
-            )
+            rows = self.execute(statement, kind_number=KIND_NUMBERS[query.kind], documents=chunk, **passes.parameters)
             passing = {row.document for row in rows}
             kept += [document for document in chunk if document in passing]
             start, size = start + size, size * 4
@@ -291,9 +289,9 @@ def _literal(vector: Vectors) -> str:
 
 
 def _assemble(query: CandidateQuery, rows: Sequence[Any], found: Found, total: int, *, exact: bool) -> Candidates:
-    rows = sorted(rows, key=lambda row: str(row.id))
+    rows = sorted(rows, key=_place)
     terms = list(query.terms.values())
-    previous, following = _links(rows)
+    previous, following = _links(rows, query.reach)
     return Candidates(
         rows=[_candidate(row) for row in rows],
         words=list(query.terms),
@@ -310,22 +308,29 @@ def _assemble(query: CandidateQuery, rows: Sequence[Any], found: Found, total: i
     )
 
 
+def _place(row: Any) -> tuple[str, int, str]:
+    return row.conversation_id or "", row.position or 0, row.id
+
+
 def _candidate(row: Any) -> Candidate:
     return Candidate(
-        row.id, row.excerpt, row.said_at, row.origin, bool(row.eligible), row.role, row.speaker,
+        row.id, row.excerpt, row.said_at, row.origin, row.eligible, row.role, row.speaker,
         row.conversation_id, row.position, tuple(row.tags or ()),
     )  # fmt: skip
 
 
-def _links(rows: Sequence[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indexes of each row's previous and next message, from the windows around the rows that were found."""
-    at = {row.id: index for index, row in enumerate(rows)}
+def _links(rows: Sequence[Any], reach: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indexes of each row's previous and next message, for rows in the order of `_place`.
+
+    Around a base row nothing is missing as far as ``reach`` goes: there, rows that follow each other here do so in
+    the conversation. Elsewhere there may be others between them.
+    """
     previous, following = np.full(len(rows), -1), np.full(len(rows), -1)
-    for row in rows:
-        if not row.beside_ids:
+    conversations = [row.conversation_id for row in rows]
+    for index, row in enumerate(rows):
+        if not row.base or row.conversation_id is None:
             continue
-        before = sum(step < 0 for step in row.beside_steps)
-        window = [at[id] for id in (*row.beside_ids[:before], row.id, *row.beside_ids[before:])]
-        previous[window[1:]] = window[:-1]
-        following[window[:-1]] = window[1:]
+        for left in range(max(index - reach, 0), min(index + reach, len(rows) - 1)):
+            if conversations[left] == conversations[left + 1] == row.conversation_id:
+                previous[left + 1], following[left] = left, left + 1
     return previous, following

@@ -14,11 +14,9 @@ from mira_ltmemory.protocols import Filter, Kind
 TABLES = {Kind.MESSAGE: "ltmemory.messages", Kind.PASSAGE: "ltmemory.passages"}
 
 _COLUMNS = {
-    Kind.MESSAGE: "r.role, r.speaker, r.conversation_id, r.position, NULL AS tags",
+    Kind.MESSAGE: "r.role, r.speaker, CAST(r.conversation_id AS text) AS conversation_id, r.position, NULL AS tags",
     Kind.PASSAGE: "NULL AS role, NULL AS speaker, NULL AS conversation_id, NULL AS position, r.tags",
 }
-
-_NO_NEIGHBOURS = ("", "", "NULL::uuid[] AS beside_ids, NULL::bigint[] AS beside_steps")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +52,7 @@ def condition(kind: Kind, wanted: Filter) -> Condition:
     used = {name: value for name, value in values.items() if value[1] not in (None, [])}
     if not used:
         return Condition()
-    return Condition(
-        " AND ".join(sql for sql, _ in used.values()), {name: value for name, (_, value) in used.items()}
-    )
+    return Condition(" AND ".join(sql for sql, _ in used.values()), {name: value for name, (_, value) in used.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,22 +100,25 @@ def candidates(kind: Kind, passes: str, vectors: VectorSide | None, ranges: int,
     if vectors is not None:
         parts.append(f"({vectors.nearest(kind, passes)})")
     parts += [f"({_in_range(kind, passes, vectors, number)})" for number in range(ranges)]
-    near, links, linked = _neighbours(reach) if kind is Kind.MESSAGE and reach else _NO_NEIGHBOURS
+    near = _neighbours(reach) if kind is Kind.MESSAGE and reach else ""
+    beside = "UNION ALL SELECT id, false, step = 1 FROM near" if near else ""
     return f"""
     WITH base AS MATERIALIZED (
         {" UNION ".join(parts)}
     ){near}, chosen AS (
-        SELECT id, bool_or(direct) AS direct FROM (SELECT id, true AS direct FROM base
-            {"UNION ALL SELECT id, abs(step) = 1 FROM near" if near else ""}) c GROUP BY id
+        SELECT id, bool_or(base) AS base, bool_or(direct) AS direct
+        FROM (SELECT id, true AS base, true AS direct FROM base {beside}) c GROUP BY id
     )
-    SELECT r.id, left(r.content, :excerpt) AS excerpt, r.said_at, r.origin, {_COLUMNS[kind]},
-        c.direct AND ({passes}) AS eligible, d.length, d.terms, {linked},
+    SELECT CAST(r.id AS text) AS id, left(r.content, :excerpt) AS excerpt, r.said_at, r.origin, {_COLUMNS[kind]},
+        c.base, c.direct AND ({passes}) AS eligible, d.length, d.terms,
         {"1 - " + vectors.distance if vectors else "NULL::real"} AS cosine
     FROM chosen c JOIN {TABLES[kind]} r ON r.user_id = :user_id AND r.id = c.id
     LEFT JOIN ltmemory.word_documents d ON d.user_id = :user_id AND d.kind = :kind_number AND d.row_id = c.id
-    {links}
-    {f"LEFT JOIN ltmemory.vectors v ON {vectors.of(kind)} AND v.row_id = r.id AND v.content_hash = r.content_hash"
-     if vectors else ""}
+    {
+        f"LEFT JOIN ltmemory.vectors v ON {vectors.of(kind)} AND v.row_id = r.id AND v.content_hash = r.content_hash"
+        if vectors
+        else ""
+    }
     """
 
 
@@ -135,18 +134,15 @@ def _in_range(kind: Kind, passes: str, vectors: VectorSide | None, number: int) 
     return f"SELECT r.id FROM ({rows}) r {join} ORDER BY {vectors.distance} NULLS LAST, r.said_at DESC LIMIT :per_range"
 
 
-def _neighbours(reach: int) -> tuple[str, str, str]:
+def _neighbours(reach: int) -> str:
     side = (
-        "(SELECT n.id, {sign} row_number() OVER (ORDER BY n.position {order}) AS step FROM ltmemory.messages n "
+        "(SELECT n.id, row_number() OVER (ORDER BY n.position {order}) AS step FROM ltmemory.messages n "
         "WHERE n.user_id = :user_id AND n.conversation_id = r.conversation_id AND n.position {than} r.position "
         f"ORDER BY n.position {{order}} LIMIT {int(reach)})"
     )
-    before, after = side.format(sign="-", order="DESC", than="<"), side.format(sign="", order="ASC", than=">")
-    near = f""", near AS MATERIALIZED (
-        SELECT b.id AS beside, n.id, n.step FROM base b
+    before, after = side.format(order="DESC", than="<"), side.format(order="ASC", than=">")
+    return f""", near AS MATERIALIZED (
+        SELECT n.id, n.step FROM base b
         JOIN ltmemory.messages r ON r.user_id = :user_id AND r.id = b.id
         CROSS JOIN LATERAL ({before} UNION ALL {after}) n
-    ), links AS (
-        SELECT beside, array_agg(id ORDER BY step) AS ids, array_agg(step ORDER BY step) AS steps FROM near GROUP BY beside
     )"""
-    return near, "LEFT JOIN links l ON l.beside = c.id", "l.ids AS beside_ids, l.steps AS beside_steps"
