@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from alembic import op
 
+from mira_ltmemory.migrations.operations import keep_versions, secure
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -247,16 +249,6 @@ CREATE INDEX ix_messages_user_id_conversation_id_position ON ltmemory.messages (
 CREATE INDEX ix_messages_user_id_said_at ON ltmemory.messages (user_id, said_at);
 """
 
-# Forced, and inline: a sub-select around current_setting hides the selectivity from the planner, and
-# without nullif the next transaction on the connection would fail on ''::uuid.
-POLICY = """
-ALTER TABLE ltmemory.{table} ENABLE ROW LEVEL SECURITY;
-ALTER TABLE ltmemory.{table} FORCE ROW LEVEL SECURITY;
-CREATE POLICY own_rows ON ltmemory.{table}
-    USING (user_id = nullif(current_setting('ltmemory.user_id', true), '')::uuid)
-    WITH CHECK (user_id = nullif(current_setting('ltmemory.user_id', true), '')::uuid);
-"""
-
 # A row that one change set changes twice, or makes and removes, never was visible: no version is kept.
 KEEP_VERSION = """
 CREATE FUNCTION ltmemory.keep_version() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -281,16 +273,6 @@ BEGIN
     RETURN NEW;
 END
 $$;
-"""
-
-VERSIONS = """
-CREATE TABLE ltmemory.{table}_versions (
-    LIKE ltmemory.{table},
-    ended_by BIGINT NOT NULL,
-    CONSTRAINT pk_{table}_versions PRIMARY KEY (user_id, id, ended_by)
-);
-CREATE TRIGGER keep_version BEFORE UPDATE OR DELETE ON ltmemory.{table}
-    FOR EACH ROW EXECUTE FUNCTION ltmemory.keep_version();
 """
 
 # A plain owner may not make roles; its own connections then run as itself, which forced row-level
@@ -329,17 +311,6 @@ BEGIN
 END
 $$;
 """
-
-
-def secure(table: str) -> None:
-    """Keep the users of a table apart, the owner included."""
-    op.execute(POLICY.format(table=table))
-
-
-def keep_versions(table: str) -> None:
-    """Give a journaled table its twin of earlier versions and the trigger that fills it."""
-    op.execute(VERSIONS.format(table=table))
-    secure(f"{table}_versions")
 
 
 def upgrade() -> None:

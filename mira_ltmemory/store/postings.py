@@ -80,6 +80,19 @@ def counts_of(packed: Iterable[bytes], terms: Iterable[int]) -> NDArray[np.float
     return table
 
 
+def counts_in(
+    postings: Mapping[int, NDArray[np.void]], documents: NDArray[np.int64], terms: Iterable[int]
+) -> NDArray[np.float64]:
+    """The same from postings, by the documents' numbers."""
+    wanted = list(terms)
+    table = np.zeros((len(documents), len(wanted)))
+    for column, term in enumerate(wanted):
+        if (held := postings.get(term)) is not None:
+            at = np.minimum(np.searchsorted(held["document"], documents), len(held) - 1)
+            table[:, column] = np.where(held["document"][at] == documents, held["count"][at], 0)
+    return table
+
+
 def invert(
     documents: NDArray[np.int32], lengths: NDArray[np.int32], packed: Iterable[bytes]
 ) -> dict[int, NDArray[np.void]]:

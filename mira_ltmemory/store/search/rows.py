@@ -15,7 +15,7 @@ from uuid import UUID
 import numpy as np
 
 from mira_ltmemory.protocols import Filter, Kind
-from mira_ltmemory.store.postings import Corpus, best, bm25, counts_of
+from mira_ltmemory.store.postings import Corpus, best, bm25, counts_in, counts_of
 from mira_ltmemory.store.rows import Rows
 from mira_ltmemory.store.search.index import index_name
 from mira_ltmemory.store.search.sql import TABLES, Condition, VectorSide, candidates, condition
@@ -29,11 +29,15 @@ if TYPE_CHECKING:
 POSTINGS_BUDGET = 60_000
 """Packed postings that one search reads at most: all of them for a user of some 30,000 messages."""
 
-EXACT_ROWS = 5_000
-"""Up to so many rows every vector is compared: about 5 ms, and nothing is missed."""
+EXACT_ROWS = 3_000
+"""Up to so many rows every vector is compared: a few ms, and nothing is missed."""
 
-EXACT_ROWS_OF_FEW = 20_000
-"""The same where these rows are less than a tenth of the index, in which a filtered scan would lose its way."""
+EXACT_BALANCE, EXACT_BALANCE_FILTERED = 29.0, 12.0
+"""Times the square root of the index's rows: up to there, comparing every row costs at most twice what the index would.
+
+Rows n of an index of m rows: comparing all costs n * 1.2 us (15 us where a filter has them looked up one by one),
+and the index has to visit 100 * m / n of its rows at 5 us (10 us) to find 100 of these, and may lose its way.
+"""
 
 EXCERPT_CHARS = 2_000
 """Characters of a candidate's content that a ranking sees."""
@@ -88,7 +92,8 @@ class CandidateQuery:
     """What is looked for. ``terms`` maps words to terms (`analysis.query_terms`); ``vector`` has shape ``(dim,)``.
 
     ``ranges`` are times (start inclusive, end exclusive) whose rows are candidates too; they filter nothing.
-    ``reach`` is how many neighbours on either side come with a message: the first is a candidate itself.
+    ``reach`` is how many neighbours on either side come with the ``around`` best messages of each source: the
+    first is a candidate itself.
     """
 
     kind: Kind
@@ -101,6 +106,7 @@ class CandidateQuery:
     by_vector: int = 100
     per_range: int = 50
     reach: int = 2
+    around: int = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +134,8 @@ class Candidates:
 
     ``cosine`` (n,) is nan without a vector; ``counts`` (n, t) tells how often each term occurs and ``lengths`` (n,)
     the words; ``previous`` and ``next`` (n,) are indexes of the neighbours in the conversation, -1 where unknown.
-    ``total`` counts the rows that the filter leaves, up to `EXACT_ROWS_OF_FEW` under a filter.
+    ``total`` counts the rows that the filter leaves;
+    a count that goes far beyond what an exact search could take in ends there.
     ``unread`` are frequent words that were scored and not searched for.
     """
 
@@ -185,10 +192,15 @@ class SearchRows(Rows):
         """Find candidates and their features. Raises ``InvalidArgument`` for a filter that the kind cannot have."""
         passes = condition(query.kind, query.filter)
         found = self._unit.words.read(query.kind, list(query.terms.values()), POSTINGS_BUDGET)
-        scope = self._scope(query.kind, passes, found)
+        most = self._exact_limit(query, passes, found.corpus.documents)
+        scope = self._scope(query.kind, passes, found, most)
         documents = self._by_words(query, passes, found, scope)
-        side = self._vector_side(query, passes, scope)
-        rows = self._gather(query, passes, documents, side)
+        side = None
+        if query.vector is not None:
+            side = VectorSide(query.model_id, len(query.vector), exact=scope.total <= most)
+            if not side.exact:
+                self.execute(_SCAN_SETTINGS, ef_search=str(max(query.by_vector, 40)))
+        rows = self._gather(query, passes, documents, side, terms=bool(found.unread))
         return _assemble(query, rows, found, scope.total, exact=side is None or side.exact)
 
     def newest(self, kind: Kind, wanted: Filter, limit: int) -> list[str]:
@@ -199,7 +211,7 @@ class SearchRows(Rows):
 
     def count(self, kind: Kind, wanted: Filter) -> int:
         """How many rows pass, as ``Candidates.total`` counts."""
-        return self._scope(kind, condition(kind, wanted), self._unit.words.read(kind, [], 0)).total
+        return self._scope(kind, condition(kind, wanted), self._unit.words.read(kind, [], 0), EXACT_ROWS).total
 
     def details(self, kind: Kind, ids: Sequence[UUID | str]) -> dict[str, Details]:
         """Rows in full, by id as text; rows that are gone are left out."""
@@ -212,17 +224,17 @@ class SearchRows(Rows):
             for row in rows
         }  # fmt: skip
 
-    def _scope(self, kind: Kind, passes: Condition, found: Found) -> _Scope:
+    def _scope(self, kind: Kind, passes: Condition, found: Found, most: int) -> _Scope:
         if passes.everything:
             return _Scope(found.corpus.documents)
         row = self.execute(
             _SCOPE.format(table=TABLES[kind], passes=passes.sql),
             kind_number=KIND_NUMBERS[kind],
-            most=EXACT_ROWS_OF_FEW,
+            most=most,
             **passes.parameters,
         ).one()
-        if row.n > EXACT_ROWS_OF_FEW:
-            return _Scope(EXACT_ROWS_OF_FEW)
+        if row.n > most:
+            return _Scope(int(row.n))
         return _Scope(int(row.n), np.frombuffer(row.documents or b"", ">i4").astype(np.int32))
 
     def _by_words(self, query: CandidateQuery, passes: Condition, found: Found, scope: _Scope) -> list[int]:
@@ -249,29 +261,24 @@ class SearchRows(Rows):
             start, size = start + size, size * 4
         return kept[: query.by_words]
 
-    def _vector_side(self, query: CandidateQuery, passes: Condition, scope: _Scope) -> VectorSide | None:
-        if query.vector is None:
-            return None
-        few = scope.total <= EXACT_ROWS or (
-            (passes.everything or scope.documents is not None)
-            and scope.total <= EXACT_ROWS_OF_FEW
-            and scope.total < self._index_rows(query.model_id, query.kind) / 10
-        )
-        if not few:
-            self.execute(_SCAN_SETTINGS, ef_search=str(max(query.by_vector, 40)))
-        return VectorSide(query.model_id, len(query.vector), exact=few)
-
-    def _index_rows(self, model_id: int, kind: Kind) -> float:
-        return float(self.execute(_INDEX_ROWS, name=f"ltmemory.{index_name(model_id, kind)}").scalar() or 0.0)
+    def _exact_limit(self, query: CandidateQuery, passes: Condition, documents: int) -> int:
+        """Up to how many rows every vector is compared in place of asking the approximate index."""
+        if query.vector is None or documents <= EXACT_ROWS:
+            return EXACT_ROWS
+        name = f"ltmemory.{index_name(query.model_id, query.kind)}"
+        rows = max(float(self.execute(_INDEX_ROWS, name=name).scalar() or 0), documents)
+        balance = EXACT_BALANCE if passes.everything else EXACT_BALANCE_FILTERED
+        return max(EXACT_ROWS, int(balance * rows**0.5))
 
     def _gather(
-        self, query: CandidateQuery, passes: Condition, documents: list[int], side: VectorSide | None
+        self, query: CandidateQuery, passes: Condition, documents: list[int], side: VectorSide | None, *, terms: bool
     ) -> Sequence[Any]:
-        statement = candidates(query.kind, passes.sql, side, len(query.ranges), query.reach)
+        statement = candidates(query.kind, passes.sql, side, ranges=len(query.ranges), reach=query.reach, terms=terms)
         parameters: dict[str, Any] = {
             "kind_number": KIND_NUMBERS[query.kind],
             "documents": documents,
             "excerpt": EXCERPT_CHARS,
+            "around": query.around,
             "reach": query.reach,
             **passes.parameters,
         }
@@ -298,7 +305,7 @@ def _assemble(query: CandidateQuery, rows: Sequence[Any], found: Found, total: i
         corpus=found.corpus,
         idf=found.corpus.idf(terms),
         cosine=np.array([np.nan if row.cosine is None else row.cosine for row in rows], dtype=np.float64),
-        counts=counts_of([bytes(row.terms or b"") for row in rows], terms),
+        counts=_counts(rows, found, terms),
         lengths=np.array([row.length or 0 for row in rows], dtype=np.float64),
         previous=previous,
         next=following,
@@ -306,6 +313,13 @@ def _assemble(query: CandidateQuery, rows: Sequence[Any], found: Found, total: i
         exact=exact,
         unread=tuple(word for word, term in query.terms.items() if term in found.unread),
     )
+
+
+def _counts(rows: Sequence[Any], found: Found, terms: Sequence[int]) -> NDArray[np.float64]:
+    if found.unread:
+        return counts_of([bytes(row.terms or b"") for row in rows], terms)
+    numbers = np.array([-1 if row.document is None else row.document for row in rows], np.int64)
+    return counts_in(found.postings, numbers, terms)
 
 
 def _place(row: Any) -> tuple[str, int, str]:
@@ -322,13 +336,13 @@ def _candidate(row: Any) -> Candidate:
 def _links(rows: Sequence[Any], reach: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Indexes of each row's previous and next message, for rows in the order of `_place`.
 
-    Around a base row nothing is missing as far as ``reach`` goes: there, rows that follow each other here do so in
+    Around a central row nothing is missing as far as ``reach`` goes: there, rows that follow each other here do so in
     the conversation. Elsewhere there may be others between them.
     """
     previous, following = np.full(len(rows), -1), np.full(len(rows), -1)
     conversations = [row.conversation_id for row in rows]
     for index, row in enumerate(rows):
-        if not row.base or row.conversation_id is None:
+        if not row.central or row.conversation_id is None:
             continue
         for left in range(max(index - reach, 0), min(index + reach, len(rows) - 1)):
             if conversations[left] == conversations[left + 1] == row.conversation_id:

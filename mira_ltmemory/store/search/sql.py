@@ -73,45 +73,52 @@ class VectorSide:
         return f"v.user_id = :user_id AND v.kind = '{kind.value}' AND v.model_id = {self.model_id}"
 
     def nearest(self, kind: Kind, passes: str) -> str:
-        """Select the ids nearest to the query, at most ``:nearest``."""
+        """Select the ids nearest to the query with their place, at most ``:nearest``."""
         match = "r.user_id = :user_id AND r.id = v.row_id AND r.content_hash = v.content_hash"
         if not self.exact:
             # A scalar sub-select: of a join on two columns the planner expects one row, and gives up the index.
             current = f"(SELECT true FROM {TABLES[kind]} r WHERE {match} AND {passes})"
             own = f"SELECT v.row_id AS id FROM ltmemory.vectors v WHERE {self.of(kind)} AND {current}"
-            return f"{own} ORDER BY {self.distance} LIMIT :nearest"
-        rows = f"ltmemory.vectors v JOIN {TABLES[kind]} r ON {match} WHERE {self.of(kind)} AND {passes}"
-        # OFFSET 0 keeps the planner from answering the outer order with the approximate index.
-        every = f"SELECT v.row_id AS id, {self.distance} AS distance FROM {rows} OFFSET 0"
-        return f"SELECT id FROM ({every}) e ORDER BY distance LIMIT :nearest"
+            found = f"{own} ORDER BY {self.distance} LIMIT :nearest"
+        else:
+            rows = f"ltmemory.vectors v JOIN {TABLES[kind]} r ON {match} WHERE {self.of(kind)} AND {passes}"
+            # OFFSET 0 keeps the planner from answering the outer order with the approximate index.
+            every = f"SELECT v.row_id AS id, {self.distance} AS distance FROM {rows} OFFSET 0"
+            found = f"SELECT id FROM ({every}) e ORDER BY distance LIMIT :nearest"
+        return f"SELECT id, row_number() OVER () AS place FROM ({found}) f"
 
 
-def candidates(kind: Kind, passes: str, vectors: VectorSide | None, ranges: int, reach: int) -> str:
+def candidates(
+    kind: Kind, passes: str, vectors: VectorSide | None, *, ranges: int = 0, reach: int = 0, terms: bool = True
+) -> str:
     """One statement for all candidates with their features.
 
-    Parameters: ``kind_number``, ``documents`` (found by words), ``excerpt`` (characters), those of ``passes``; with
-    ``vectors`` also ``vector`` and ``nearest``; with ``ranges`` of time ``from_N``, ``to_N``, ``in_range`` and
-    ``per_range``; ``reach`` is how many neighbours on either side come with each message.
+    Parameters: ``kind_number``, ``documents`` (found by words, best first), ``excerpt`` (characters), those of
+    ``passes``; with ``vectors`` also ``vector`` and ``nearest``; with ``ranges`` of time ``from_N``, ``to_N``,
+    ``in_range`` and ``per_range``; with ``reach``, neighbours on either side of a message, ``around``: how many of
+    the best of each source have them. ``terms`` says whether the packed terms come along.
     """
     parts = [
-        "SELECT d.row_id AS id FROM ltmemory.word_documents d "
-        "WHERE d.user_id = :user_id AND d.kind = :kind_number AND d.document = ANY(CAST(:documents AS int[]))"
+        "SELECT d.row_id AS id, f.place FROM unnest(CAST(:documents AS int[])) WITH ORDINALITY AS f (document, place) "
+        "JOIN ltmemory.word_documents d ON d.user_id = :user_id AND d.kind = :kind_number AND d.document = f.document"
     ]
     if vectors is not None:
-        parts.append(f"({vectors.nearest(kind, passes)})")
-    parts += [f"({_in_range(kind, passes, vectors, number)})" for number in range(ranges)]
+        parts.append(vectors.nearest(kind, passes))
+    parts += [_in_range(kind, passes, vectors, number) for number in range(ranges)]
     near = _neighbours(reach) if kind is Kind.MESSAGE and reach else ""
     beside = "UNION ALL SELECT id, false, step = 1 FROM near" if near else ""
     return f"""
     WITH base AS MATERIALIZED (
-        {" UNION ".join(parts)}
+        SELECT id, min(place) AS place FROM ({" UNION ALL ".join(f"({part})" for part in parts)}) p GROUP BY id
     ){near}, chosen AS (
-        SELECT id, bool_or(base) AS base, bool_or(direct) AS direct
-        FROM (SELECT id, true AS base, true AS direct FROM base {beside}) c GROUP BY id
+        SELECT id, bool_or(central) AS central, bool_or(direct) AS direct
+        FROM (SELECT id, {"place <= :around" if near else "false"} AS central, true AS direct FROM base {
+        beside
+    }) c GROUP BY id
     )
     SELECT CAST(r.id AS text) AS id, left(r.content, :excerpt) AS excerpt, r.said_at, r.origin, {_COLUMNS[kind]},
-        c.base, c.direct AND ({passes}) AS eligible, d.length, d.terms,
-        {"1 - " + vectors.distance if vectors else "NULL::real"} AS cosine
+        c.central, c.direct AND ({passes}) AS eligible, d.document, d.length,
+        {"d.terms" if terms else "NULL AS terms"}, {"1 - " + vectors.distance if vectors else "NULL::real"} AS cosine
     FROM chosen c JOIN {TABLES[kind]} r ON r.user_id = :user_id AND r.id = c.id
     LEFT JOIN ltmemory.word_documents d ON d.user_id = :user_id AND d.kind = :kind_number AND d.row_id = c.id
     {
@@ -128,10 +135,11 @@ def _in_range(kind: Kind, passes: str, vectors: VectorSide | None, number: int) 
         f"AND r.said_at >= :from_{number} AND r.said_at < :to_{number} ORDER BY r.said_at DESC LIMIT :in_range"
     )
     if vectors is None:
-        return f"SELECT r.id FROM ({rows}) r ORDER BY r.said_at DESC LIMIT :per_range"
+        return f"SELECT r.id, row_number() OVER () AS place FROM ({rows}) r LIMIT :per_range"
     same = "v.row_id = r.id AND v.content_hash = r.content_hash"
     join = f"LEFT JOIN ltmemory.vectors v ON {vectors.of(kind)} AND {same}"
-    return f"SELECT r.id FROM ({rows}) r {join} ORDER BY {vectors.distance} NULLS LAST, r.said_at DESC LIMIT :per_range"
+    order = f"ORDER BY {vectors.distance} NULLS LAST, r.said_at DESC"
+    return f"SELECT r.id, row_number() OVER ({order}) AS place FROM ({rows}) r {join} {order} LIMIT :per_range"
 
 
 def _neighbours(reach: int) -> str:
@@ -144,5 +152,5 @@ def _neighbours(reach: int) -> str:
     return f""", near AS MATERIALIZED (
         SELECT n.id, n.step FROM base b
         JOIN ltmemory.messages r ON r.user_id = :user_id AND r.id = b.id
-        CROSS JOIN LATERAL ({before} UNION ALL {after}) n
+        CROSS JOIN LATERAL ({before} UNION ALL {after}) n WHERE b.place <= :around
     )"""

@@ -1,0 +1,54 @@
+"""What several migrations do alike: keep users apart, keep versions, grant to the application.
+
+Migrations that are released call these: change what they do only by a new function beside them.
+"""
+
+from __future__ import annotations
+
+from alembic import op
+
+# Forced, and inline: a sub-select around current_setting hides the selectivity from the planner, and
+# without nullif the next transaction on the connection would fail on ''::uuid.
+POLICY = """
+ALTER TABLE ltmemory.{table} ENABLE ROW LEVEL SECURITY;
+ALTER TABLE ltmemory.{table} FORCE ROW LEVEL SECURITY;
+CREATE POLICY own_rows ON ltmemory.{table}
+    USING (user_id = nullif(current_setting('ltmemory.user_id', true), '')::uuid)
+    WITH CHECK (user_id = nullif(current_setting('ltmemory.user_id', true), '')::uuid);
+"""
+
+VERSIONS = """
+CREATE TABLE ltmemory.{table}_versions (
+    LIKE ltmemory.{table},
+    ended_by BIGINT NOT NULL,
+    CONSTRAINT pk_{table}_versions PRIMARY KEY (user_id, id, ended_by)
+);
+CREATE TRIGGER keep_version BEFORE UPDATE OR DELETE ON ltmemory.{table}
+    FOR EACH ROW EXECUTE FUNCTION ltmemory.keep_version();
+"""
+
+GRANT = """
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'ltmemory_app') THEN
+        GRANT {rights} ON ltmemory.{table} TO ltmemory_app;
+    END IF;
+END
+$$;
+"""
+
+
+def secure(table: str) -> None:
+    """Keep the users of a table apart, the owner included."""
+    op.execute(POLICY.format(table=table))
+
+
+def keep_versions(table: str) -> None:
+    """Give a journaled table its twin of earlier versions and the trigger that fills it."""
+    op.execute(VERSIONS.format(table=table))
+    secure(f"{table}_versions")
+
+
+def grant(table: str, rights: str) -> None:
+    """Let the application role, where there is one, do to a table what it needs to."""
+    op.execute(GRANT.format(table=table, rights=rights))
