@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from alembic.config import Config
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, MetaData
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision. A test holds it against the scripts; knowing it here keeps Alembic off every start."""
 
 
-def alembic_config(connection: Connection) -> Config:
-    """Alembic's settings for one connection, which it uses as it is and does not close."""
+def alembic_config(connection: Connection, metadata: MetaData) -> Config:
+    """Alembic's settings for one connection, used as it is and not closed; ``metadata`` is what the models say."""
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", "mira_ltmemory:migrations")
     config.attributes["connection"] = connection
+    config.attributes["metadata"] = metadata
     return config

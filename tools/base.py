@@ -75,7 +75,7 @@ class MemoryTool:
         kind = self.properties[name]["type"]
         if kind == "integer":
             return _integer(name, value)
-        if not isinstance(value, _TYPES[kind]) or isinstance(value, bool) and kind != "boolean":
+        if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "boolean"):
             raise InvalidArgument(f"{name} must be of type {kind}, not {type(value).__name__}.")
         allowed = self.properties[name].get("enum")
         if allowed is not None and value not in allowed:

@@ -15,7 +15,7 @@ from sqlalchemy.pool import NullPool
 
 from mira_ltmemory.errors import IsolationError, SchemaError, StoreError, StoreUnavailable
 from mira_ltmemory.migrations import HEAD
-from mira_ltmemory.store.models import SCHEMA
+from mira_ltmemory.store.models import SCHEMA, metadata
 
 if TYPE_CHECKING:
     from mira_ltmemory.store.embedded import EmbeddedServer
@@ -148,7 +148,7 @@ def _upgrade(connection: Connection) -> None:
 
     from mira_ltmemory.migrations import alembic_config
 
-    config = alembic_config(connection)
+    config = alembic_config(connection, metadata)
     try:
         command.upgrade(config, "head")
     except CommandError as error:

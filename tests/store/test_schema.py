@@ -32,12 +32,12 @@ def tables(database: Database) -> Iterator[tuple[str, bool, bool]]:
 
 def test_migrations_make_what_the_models_say(database: Database) -> None:
     with database.owner() as connection:
-        command.check(alembic_config(connection))
+        command.check(alembic_config(connection, metadata))
 
 
 def test_head_is_the_newest_script(database: Database) -> None:
     with database.owner() as connection:
-        assert ScriptDirectory.from_config(alembic_config(connection)).get_current_head() == HEAD
+        assert ScriptDirectory.from_config(alembic_config(connection, metadata)).get_current_head() == HEAD
 
 
 def test_every_table_forces_row_level_security_but_the_exempt_ones(database: Database) -> None:

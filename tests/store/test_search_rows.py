@@ -159,7 +159,8 @@ def test_filters_equal_brute_force(
     rows: list[tuple[str, list[str], str, int]], wanted: Filter, query: str,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(rows_module, "EXACT_ROWS", exact_rows)
-    monkeypatch.setattr(rows_module, "EXACT_ROWS_OF_FEW", exact_rows)
+    monkeypatch.setattr(rows_module, "EXACT_BALANCE_FILTERED", exact_rows)
+    monkeypatch.setattr(rows_module, "EXACT_BALANCE", exact_rows)
     store = Store(database, uuid.uuid4(), clock)
     made = add_passages(store, rows, model_id)
     expected = {str(row.id) for row in made if passes(row, wanted)}
@@ -183,7 +184,8 @@ def test_message_filters_hold_for_neighbours_too(
     store: Store, model_id: int, monkeypatch: pytest.MonkeyPatch, exact_rows: int
 ) -> None:
     monkeypatch.setattr(rows_module, "EXACT_ROWS", exact_rows)
-    monkeypatch.setattr(rows_module, "EXACT_ROWS_OF_FEW", exact_rows)
+    monkeypatch.setattr(rows_module, "EXACT_BALANCE_FILTERED", exact_rows)
+    monkeypatch.setattr(rows_module, "EXACT_BALANCE", exact_rows)
     rows = add_messages(store, [f"river number {n}" for n in range(8)], model_id)
     add_messages(store, ["river elsewhere"], model_id)
     for wanted, expected in [
@@ -300,8 +302,8 @@ def test_plans_use_the_indexes_as_the_application_role(database: Database, store
         plan = explained(unit, exact.nearest(Kind.MESSAGE, "true"), vector=vector, nearest=10)
         assert index_name(model_id, Kind.MESSAGE) not in plan
         unit.search.execute("SET LOCAL enable_seqscan = off")  # nobody else's rows are in the way of reading all
-        whole = candidates(Kind.MESSAGE, "true", leading, 0, 2)
-        plan = explained(unit, whole, vector=vector, nearest=10, kind_number=1, documents=[5, 9], excerpt=100)
+        whole = candidates(Kind.MESSAGE, "true", leading, reach=2)
+        plan = explained(unit, whole, vector=vector, nearest=10, kind_number=1, documents=[5, 9], excerpt=100, around=9)
     assert "Seq Scan" not in plan
     for index in ("pk_word_documents", "pk_messages", "ix_messages_user_id_conversation_id_position", "pk_vectors"):
         assert index in plan

@@ -119,7 +119,8 @@ def test_a_search_hands_over_json_with_the_users_time(make_memory: Callable[...,
 
 
 @pytest.mark.parametrize(
-    "query", ["", "   ", "the of and", "'; DROP TABLE x; --", "a & | ! <-> (", "日本語", "مرحبا", "🎸🎸", "x" * 100_000, "%_\\"]
+    "query",
+    ["", "   ", "the of and", "'; DROP TABLE x; --", "a & | ! <-> (", "日本語", "مرحبا", "🎸🎸", "x" * 100_000, "%_\\"],
 )
 def test_any_query_gives_an_answer(memory: MemoryManager, tools: dict[str, Tool], query: str) -> None:
     memory.archival.insert("The quick brown fox jumps over the lazy dog 日本語 🎸")

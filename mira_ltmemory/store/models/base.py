@@ -73,13 +73,17 @@ class User(Base, table=True):
 
 
 class UserState(Base, table=True):
-    """Counters of one user. Its row lock orders the user's change sets."""
+    """Counters of one user. Its row lock orders the user's change sets.
+
+    ``kept_from`` is the first change set at whose end memory is still known in full; vacuum moves it.
+    """
 
     __tablename__ = "user_states"
     __table_args__ = (to_user(),)
 
     user_id: UUID = Field(primary_key=True)
     last_change_set_id: int = Field(sa_type=BigInteger, nullable=False, sa_column_kwargs={"server_default": text("0")})
+    kept_from: int = Field(default=0, sa_type=BigInteger, nullable=False, sa_column_kwargs={"server_default": text("0")})
 
 
 class ChangeSet(Base, table=True):

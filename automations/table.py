@@ -1,0 +1,39 @@
+"""The table of jobs: name, what it is for, and (from the settings) when it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from mira_ltmemory.config import AutomationSetting, MemoryConfig
+from mira_ltmemory.protocols import Job, JobFunction
+
+DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "process_conversations": "Stores what was said since the last run and embeds what waits for it.",
+        "health_check": "Checks the database, the embedding model and what waits for embedding.",
+    }
+)
+"""What each job of this package does, by name, in one sentence."""
+
+
+def build_jobs(settings: MemoryConfig, functions: Mapping[str, JobFunction]) -> list[Job]:
+    """Return the jobs that are switched on, in the order of the table.
+
+    ``functions`` gives each job of `DESCRIPTIONS` what it calls. Raises ``KeyError`` for a job without one.
+    """
+    return [
+        Job(
+            name=name,
+            cron=setting.cron,
+            timezone=settings.timezone,
+            description=DESCRIPTIONS[name],
+            run=functions[name],
+        )
+        for name, setting in _settings(settings).items()
+        if setting.enabled
+    ]
+
+
+def _settings(settings: MemoryConfig) -> dict[str, AutomationSetting]:
+    return {name: getattr(settings.automations, name) for name in DESCRIPTIONS}

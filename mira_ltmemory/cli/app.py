@@ -1,0 +1,84 @@
+"""Puts the commands together.
+
+A new command is a function in a module of this room, named in `COMMANDS`. Modules import what is heavy
+(the database, the model) inside their functions, so that ``--help`` stays fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from mira_ltmemory.cli import demonstrate, importing, looking, settings, status
+from mira_ltmemory.cli.common import Target, complain
+from mira_ltmemory.errors import LtMemoryError
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "demo": demonstrate.demo,
+    "import": importing.import_files,
+    "search": looking.search,
+    "blocks": looking.blocks,
+    "status": status.status,
+    "config": settings.config,
+}
+
+
+class _Group(TyperGroup):
+    """Turns an error of ours into one line and exit code 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except LtMemoryError as error:
+            complain(str(error))
+            raise typer.Exit(1) from None
+
+
+def _target(
+    context: typer.Context,
+    user: Annotated[str | None, typer.Option(help="Whose memory: a name.", show_default=False)] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where the embedded Postgres keeps its data.", show_default=False)
+    ] = None,
+    database_url: Annotated[
+        str | None, typer.Option(help="A Postgres of your own instead of the embedded one.", show_default=False)
+    ] = None,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    """Look into MIRA's long-term memory, and import conversations into it.
+
+    Settings come from these options, LT_MEMORY_* variables and the settings file, in this order.
+    """
+    if version:
+        # By name: the package itself stands above its rooms.
+        typer.echo(f"mira-ltmemory {import_module('mira_ltmemory').__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit
+    given = {"user_name": user, "data_dir": data_dir, "database_url": database_url}
+    context.obj = Target({name: value for name, value in given.items() if value is not None})
+
+
+def build_app() -> typer.Typer:
+    """Return the command line with every command of the table."""
+    built = typer.Typer(
+        cls=_Group,
+        no_args_is_help=False,
+        invoke_without_command=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    built.callback()(_target)
+    for name, function in COMMANDS.items():
+        built.command(name)(function)
+    return built
+
+
+app = build_app()

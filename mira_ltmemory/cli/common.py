@@ -1,0 +1,90 @@
+"""What the commands share: the console, the memory they look at, progress bars, and text made safe to show."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from mira_ltmemory.composition import MemoryManager
+    from mira_ltmemory.protocols import Progress as Callback
+
+# A stored text could move the cursor, recolour the terminal or set its title.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+@dataclass(frozen=True)
+class Target:
+    """The settings that the command line gave, before the command."""
+
+    settings: Mapping[str, Any]
+
+    @contextmanager
+    def memory(self) -> Iterator[MemoryManager]:
+        """Open the memory, and close it at the end. Raises ``ConfigError`` and ``StoreError``."""
+        from mira_ltmemory.composition import open_memory
+
+        opened = open_memory(**self.settings)
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+
+def console() -> Console:
+    """Return a console on today's standard output, which tests replace."""
+    return Console(highlight=False, soft_wrap=False)
+
+
+def complain(message: str) -> None:
+    """Say on standard error, in one line, what went wrong."""
+    print(f"mira-ltmemory: {plain(' '.join(message.split()))}", file=sys.stderr)
+
+
+def plain(text: str) -> str:
+    """Return stored text with control characters as visible escapes, so that a terminal obeys none of them."""
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
+
+
+def quoted(text: str, style: str = "") -> Text:
+    """Return stored text for the console: never read as markup."""
+    return Text(plain(text), style=style)
+
+
+def local(moment: datetime | None, zone: ZoneInfo) -> str:
+    """Return a moment in the user's time zone, to the minute."""
+    return "never" if moment is None else moment.astimezone(zone).strftime("%Y-%m-%d %H:%M %Z")
+
+
+@contextmanager
+def bars(screen: Console) -> Iterator[Callback]:
+    """Give a progress callback that draws one bar for each label."""
+    columns = (
+        TextColumn("{task.description:<12}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[unit]}"),
+        TimeElapsedColumn(),
+    )
+    units = {"importing": "KB", "embedding": "texts", "storing": "messages"}
+    with Progress(*columns, console=screen) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def show(label: str, done: int, total: int) -> None:
+            if units.get(label) == "KB":
+                done, total = -(-done // 1024), -(-total // 1024)
+            if label not in tasks:
+                tasks[label] = progress.add_task(label, total=total or None, unit=units.get(label, ""))
+            progress.update(tasks[label], completed=done, total=total or None)
+
+        yield show

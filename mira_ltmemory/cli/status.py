@@ -1,0 +1,64 @@
+"""``status``: how much there is, what is off, and when the jobs run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from mira_ltmemory.cli.common import Target, console, local, plain
+
+if TYPE_CHECKING:
+    from mira_ltmemory.composition import MemoryManager
+
+
+def status(context: typer.Context) -> None:
+    """Show counts, problems, jobs, and where the data is."""
+    target: Target = context.obj
+    screen = console()
+    with target.memory() as memory:
+        show_counts(memory, screen)
+        show_jobs(memory, screen)
+
+
+def show_counts(memory: MemoryManager, screen: Console) -> None:
+    """Print how much there is, and each known problem."""
+    read = memory.status.read()
+    zone = memory.settings.zone
+    rows = {
+        "user": memory.settings.user_name,
+        "data": memory.database.where,
+        "messages": f"{read.messages} in {read.conversations} conversations",
+        "from, to": f"{local(read.oldest, zone)}, {local(read.newest, zone)}" if read.oldest else "-",
+        "passages": str(read.passages),
+        "to embed": f"{read.pending} texts",
+        "problems": "none" if not read.problems else "",
+        **{f"  {subject}": text for subject, text in read.problems.items()},
+    }
+    table = Table.grid(padding=(0, 2))
+    for name, value in rows.items():
+        table.add_row(plain(name), plain(value))
+    screen.print(table, markup=False)
+
+
+def show_jobs(memory: MemoryManager, screen: Console) -> None:
+    """Print every job with its cron expression, last and next run."""
+    from mira_ltmemory.automations.schedule import next_run
+
+    zone = memory.settings.zone
+    armed = {job.name: job for job in memory.status.jobs()}
+    table = Table("job", "cron", "zone", "last success", "next run", "state")
+    for job in memory.jobs():
+        known = armed.get(job.name)
+        if known is None or known.next_run_at is None:
+            due = next_run(job.cron, job.timezone, memory.clock.now())
+            table.add_row(job.name, job.cron, job.timezone, "never", local(due, zone), "not armed by a host yet")
+            continue
+        state = "ok" if known.last_success_at else "has not run yet"
+        if known.last_error:
+            state = f"failed {known.consecutive_failures} times: {known.last_error}"
+        last = local(known.last_success_at, zone)
+        table.add_row(job.name, known.cron, known.timezone, last, local(known.next_run_at, zone), plain(state))
+    screen.print(table, markup=False)

@@ -1,0 +1,137 @@
+"""The command line, on the real embedded Postgres."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from mira_ltmemory.cli.app import COMMANDS, app
+from mira_ltmemory.cli.common import plain
+from mira_ltmemory.config import MemoryConfig
+from mira_ltmemory.protocols import Actor, Change
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def run(config: MemoryConfig) -> Run:
+    """Runs a command for the test's user and returns what it printed, on either stream."""
+
+    def invoke(*arguments: str, code: int = 0) -> str:
+        target = ["--data-dir", str(config.data_dir), "--user", config.user_name]
+        done = CliRunner().invoke(app, [*target, *arguments], env={"COLUMNS": "160", "NO_COLOR": "1"})
+        assert done.exit_code == code, done.output
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        return done.output
+
+    return invoke
+
+
+@pytest.fixture
+def conversation(tmp_path: Path) -> Path:
+    path = tmp_path / "talk.jsonl"
+    contents = ["The ferry to Gotland leaves at 07:10.", "Noted, 07:10.", "[bold]not markup[/bold] \x1b[31mred"]
+    records = [
+        {"conversation_id": "c", "id": str(number), "role": "user", "content": text, "timestamp": "2025-01-02T10:00:00"}
+        for number, text in enumerate(contents)
+    ]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def test_import_then_search(run: Run, conversation: Path) -> None:
+    assert "3 messages read, 3 new" in run("import", str(conversation))
+    assert "nothing new, 3 already known" in run("import", str(conversation))
+    assert "The ferry to Gotland leaves at 07:10." in run("search", "when does the ferry leave", "--limit", "2")
+    assert "Nothing was found." in run("search", "--archival", "ferry")
+
+
+def test_stored_text_is_shown_and_not_obeyed(run: Run, conversation: Path) -> None:
+    run("import", str(conversation))
+    shown = run("search", "markup")
+    assert "[bold]not markup[/bold]" in shown
+    assert "\x1b[31m" not in shown
+    assert plain("a\x1b[31m\x07\u202e") == "a\\x1b[31m\\x07\\x202e"
+
+
+def test_a_damaged_file_is_told_and_the_rest_imported(run: Run, conversation: Path) -> None:
+    with conversation.open("a") as file:
+        file.write("{broken\n")
+    told = run("import", str(conversation), code=1)
+    assert f"{conversation}, line 4: is no JSON" in re.sub(r"\s+", " ", told)
+    assert "3 new" in told
+
+
+def test_a_path_that_is_not_there(run: Run, tmp_path: Path) -> None:
+    assert "does not exist" in run("import", str(tmp_path / "gone"), code=1)
+
+
+def test_status_tells_counts_jobs_and_the_place(run: Run, config: MemoryConfig, conversation: Path) -> None:
+    run("import", "--no-embed", str(conversation))
+    told = run("status")
+    assert "3 in 1 conversations" in told
+    assert "3 texts" in told
+    assert str(config.data_dir) in told
+    for name in ("process_conversations", "health_check", "0 */6 * * *", "not armed by a host yet"):
+        assert name in told
+
+
+def test_blocks_are_shown(run: Run, memory: object) -> None:
+    memory.blocks.append("human", "Likes [red]beetroot[/red].", Change(Actor.USER))  # type: ignore[attr-defined]
+    told = run("blocks")
+    assert "Likes [red]beetroot[/red]." in told
+    assert "26 of 2048 characters" in told
+    assert "(empty)" in told
+
+
+def test_settings_are_shown_and_secrets_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LT_MEMORY_LLM_API_KEY", "very-secret")
+    monkeypatch.setenv("LT_MEMORY_DATABASE_URL", "postgresql://me:hunter2@nowhere/db")
+    done = CliRunner().invoke(app, ["config"], env={"COLUMNS": "200"})
+    assert done.exit_code == 0
+    assert "very-secret" not in done.output
+    assert "hunter2" not in done.output
+    assert "nowhere/db" in done.output
+    for name in MemoryConfig.model_fields:
+        assert name in done.output
+
+
+def test_our_errors_are_one_line_and_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LT_MEMORY_TIMEZONE", "Europe/Berlim")
+    done = CliRunner().invoke(app, ["status"])
+    assert done.exit_code == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "Europe/Berlin" in done.stderr
+    monkeypatch.setenv("LT_MEMORY_TIMEZONE", "UTC")
+    done = CliRunner().invoke(app, ["--database-url", "postgresql://127.0.0.1:1/none", "status"])
+    assert done.exit_code == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_every_command_has_help() -> None:
+    for name in COMMANDS:
+        done = CliRunner().invoke(app, [name, "--help"])
+        assert done.exit_code == 0
+        assert "Usage" in done.output
+
+
+def test_version_and_help_without_a_command() -> None:
+    from mira_ltmemory import __version__
+
+    assert __version__ in CliRunner().invoke(app, ["--version"]).output
+    assert "import" in CliRunner().invoke(app, []).output
+
+
+def test_the_command_line_is_cheap_to_load() -> None:
+    heavy = "{'sqlalchemy', 'onnxruntime', 'transformers', 'numpy', 'alembic', 'networkx'}"
+    code = f"import sys, mira_ltmemory.cli.app; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
