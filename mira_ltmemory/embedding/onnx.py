@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from mira_ltmemory.protocols import Vectors
 
+_BATCH_TOKENS = 4096
+"""Padded tokens of one run at most: bounds the memory that long texts take."""
+
 _CHARS_PER_TOKEN = 16
 """Characters kept for each token before tokenising: a token of more would be a rare long word."""
 
@@ -85,21 +88,33 @@ class OnnxEmbedder:
 
         session, tokenizer = self._load()
         result = np.zeros((len(texts), self._model.dimension), dtype=np.float32)
+        if not texts:
+            return result
         with _foreign_errors("embed a text"):
             cut = [text[: self._model.max_tokens * _CHARS_PER_TOKEN] for text in texts]
             encoded = tokenizer(cut, truncation=True, max_length=self._model.max_tokens)
             tokens: list[list[int]] = encoded["input_ids"]
             # Texts of like length together: padding is work, and the longest text of a batch sets it.
             by_length = sorted(range(len(texts)), key=lambda index: len(tokens[index]))
-            for start in range(0, len(by_length), self._batch_size):
-                chosen = by_length[start : start + self._batch_size]
+            for chosen in self._batches(by_length, tokens):
                 result[chosen] = self._run(session, [tokens[index] for index in chosen])
         return result
+
+    def _batches(self, by_length: Sequence[int], tokens: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+        """Cut the order into batches of at most ``batch_size`` texts and `_BATCH_TOKENS` padded tokens."""
+        batch: list[int] = []
+        for index in by_length:
+            if batch and (len(batch) == self._batch_size or (len(batch) + 1) * len(tokens[index]) > _BATCH_TOKENS):
+                yield batch
+                batch = []
+            batch.append(index)
+        if batch:
+            yield batch
 
     def _run(self, session: Any, tokens: Sequence[Sequence[int]]) -> Vectors:
         import numpy as np
 
-        width = max(1, *map(len, tokens)) if len(tokens) > 1 else max(1, len(tokens[0]))
+        width = max(len(text) for text in tokens)
         ids = np.zeros((len(tokens), width), dtype=np.int64)
         mask = np.zeros((len(tokens), width), dtype=np.int64)
         for row, text in enumerate(tokens):
@@ -138,14 +153,27 @@ class OnnxEmbedder:
 
     def _load_tokenizer(self) -> Any:
         with _foreign_errors(f"load the tokenizer in {self._tokenizer_path}"):
-            from transformers import PreTrainedTokenizerFast
-
             file = self._tokenizer_path / "tokenizer.json"
             if not file.is_file():
                 raise EmbeddingError(f"The tokenizer file {file} is missing; set onnx_tokenizer to its folder.")
-            tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(file))
+            tokenizer = _quietly_import_tokenizer()(tokenizer_file=str(file))
             tokenizer.model_max_length = self._model.max_tokens
             return tokenizer
+
+
+def _quietly_import_tokenizer() -> Any:
+    """Import the tokenizer's class without the advice to install a framework that is not needed here."""
+    name = "TRANSFORMERS_NO_ADVISORY_WARNINGS"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        from transformers import PreTrainedTokenizerFast
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+    return PreTrainedTokenizerFast
 
 
 @contextmanager
@@ -162,7 +190,7 @@ def _foreign_errors(doing: str) -> Iterator[None]:
 
 def _model_name(model_path: Path) -> str:
     """The name that the folder's manifest or config gives the model, else the folder's own."""
-    for file, key in (("manifest.json", "name"), ("config.json", "_name_or_path")):
+    for file, key in (("manifest.json", "model"), ("config.json", "_name_or_path")):
         name = _json(model_path.parent / file).get(key)
         if isinstance(name, str) and name:
             return name

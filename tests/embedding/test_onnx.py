@@ -1,0 +1,113 @@
+"""The shipped model and its runtime."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import mira_ltmemory
+from mira_ltmemory.embedding.onnx import OnnxEmbedder
+from mira_ltmemory.errors import EmbeddingError
+
+FOLDER = Path(mira_ltmemory.__file__).parent / "onnx"
+
+
+def test_vectors_are_those_of_the_published_fp32_model(embedder: OnnxEmbedder) -> None:
+    reference = json.loads((FOLDER / "reference_vectors.json").read_text("utf-8"))
+    texts, wanted = list(reference["vectors"]), np.array(list(reference["vectors"].values()))
+    assert np.sum(embedder.embed(texts) * wanted, axis=1).min() >= 0.99
+
+
+def test_the_model_file_is_the_one_that_the_manifest_names(embedder: OnnxEmbedder) -> None:
+    text = (FOLDER / "manifest.json").read_text("utf-8")
+    assert embedder.model.sha256 in text
+    assert embedder.model.dimension == 384
+    assert embedder.model.max_tokens == 256
+
+
+@settings(max_examples=30)
+@given(texts=st.lists(st.text(max_size=80), min_size=1, max_size=6))
+def test_any_text_gives_a_unit_vector_that_does_not_depend_on_its_batch(
+    embedder: OnnxEmbedder, texts: list[str]
+) -> None:
+    vectors = embedder.embed(texts)
+    assert vectors.shape == (len(texts), 384)
+    assert vectors.dtype == np.float32
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    alone = np.vstack([embedder.embed([text]) for text in texts])
+    assert np.sum(alone * vectors, axis=1).min() > 0.9999
+
+
+def test_a_long_text_is_cut_and_many_texts_keep_their_order(embedder: OnnxEmbedder) -> None:
+    texts = [f"number {number} " + "word " * (number * 7 % 400) for number in range(70)]
+    together = embedder.embed(texts)
+    for number in (0, 13, 69):
+        assert float(together[number] @ embedder.embed([texts[number]])[0]) > 0.9999
+    assert embedder.embed([]).shape == (0, 384)
+
+
+def test_meaning_is_near(embedder: OnnxEmbedder) -> None:
+    cat, kitten, tax = embedder.embed(["Her cat is asleep", "the kitten sleeps", "the tax return is due"])
+    assert float(cat @ kitten) > float(cat @ tax) + 0.2
+
+
+def test_threads_share_one_model(embedder: OnnxEmbedder) -> None:
+    results: list[np.ndarray] = []
+    threads = [threading.Thread(target=lambda: results.append(embedder.embed(["a", "b c", "d"]))) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(np.allclose(result, results[0], atol=1e-5) for result in results)
+    assert len(results) == 6
+
+
+def test_a_cached_vector_cannot_be_spoiled_by_its_reader(embedder: OnnxEmbedder) -> None:
+    first = embedder.embed(["spoiled?"])
+    kept = first.copy()
+    first[:] = 0
+    assert np.allclose(embedder.embed(["spoiled?"]), kept)
+
+
+def test_what_is_missing_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(EmbeddingError, match="is missing"):
+        OnnxEmbedder(tmp_path / "model.onnx", tmp_path)
+    with pytest.raises(EmbeddingError, match="384 dimensions, but embedding_dim is 768: set it to 384"):
+        OnnxEmbedder(FOLDER / "model.onnx", FOLDER, dimension=768)
+    (tmp_path / "model.onnx").write_bytes(b"not a model")
+    broken = OnnxEmbedder(tmp_path / "model.onnx", FOLDER)
+    with pytest.raises(EmbeddingError, match="Cannot load the model"):
+        broken.embed(["text"])
+    without_tokenizer = OnnxEmbedder(FOLDER / "model.onnx", tmp_path)
+    with pytest.raises(EmbeddingError, match=r"tokenizer\.json is missing"):
+        without_tokenizer.embed(["text"])
+
+
+def test_importing_and_opening_loads_no_heavy_library() -> None:
+    code = (
+        "import sys; from pathlib import Path; from mira_ltmemory.embedding.onnx import OnnxEmbedder;"
+        f"OnnxEmbedder(Path({str(FOLDER)!r}) / 'model.onnx', Path({str(FOLDER)!r}));"
+        "print(sorted({'onnxruntime', 'transformers', 'torch'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=FOLDER.parents[1]
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_loading_prints_nothing() -> None:
+    code = (
+        "from pathlib import Path; from mira_ltmemory.embedding.onnx import OnnxEmbedder;"
+        f"OnnxEmbedder(Path({str(FOLDER)!r}) / 'model.onnx', Path({str(FOLDER)!r})).embed(['x'])"
+    )
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=FOLDER.parents[1])
+    assert (done.stdout, done.stderr) == ("", "")
