@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from mira_ltmemory.tools.archival import ArchivalMemoryInsert, ArchivalMemorySearch
 from mira_ltmemory.tools.base import MemoryTool
-from mira_ltmemory.tools.core import CoreMemoryAppend, CoreMemoryReplace, MemoryInsert, MemoryRethink
+from mira_ltmemory.tools.core import (
+    CoreMemoryAppend,
+    CoreMemoryReplace,
+    MemoryHistory,
+    MemoryInsert,
+    MemoryRethink,
+    MemoryRollback,
+)
+from mira_ltmemory.tools.files import Memory
 from mira_ltmemory.tools.recall import ConversationSearch
 
 __all__ = [
@@ -13,7 +21,10 @@ __all__ = [
     "ConversationSearch",
     "CoreMemoryAppend",
     "CoreMemoryReplace",
+    "Memory",
+    "MemoryHistory",
     "MemoryInsert",
     "MemoryRethink",
+    "MemoryRollback",
     "MemoryTool",
 ]

@@ -1,14 +1,24 @@
-"""Tools that edit core memory, named and shaped as models know them from Letta."""
+"""Tools that edit core memory, named and shaped as models know them from Letta, and two over its versions."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
 
 from mira_ltmemory.protocols import Json
+from mira_ltmemory.services.block_history import BlockVersionView
 from mira_ltmemory.services.blocks import BlockEdit, BlockManager
 from mira_ltmemory.tools.base import MemoryTool
+from mira_ltmemory.tools.results import DATA_NOTE
 
 _LABEL: Json = {"type": "string", "description": "Label of the block, such as 'human'."}
+_EXPECTED: Json = {
+    "type": "integer",
+    "description": "Version of the block that you saw. If it was changed since, nothing is done and you get the diff.",
+}
+_SHOWN_VERSIONS = 20
+_SHOWN_DIFFS = 10
+_SHOWN_CHARS = 1000
 
 
 class _BlockTool(MemoryTool):
@@ -19,7 +29,8 @@ class _BlockTool(MemoryTool):
 def _result(edit: BlockEdit) -> Json:
     block = edit.block
     result: Json = {
-        "message": f"Block {block.label!r} is now at version {block.version}: {block.used} of {block.limit} characters.",
+        "message": f"Block {block.label!r} is now at version {block.version}: "
+        f"{block.used} of {block.limit} characters.",
         "label": block.label,
         "version": block.version,
         "chars_used": block.used,
@@ -41,12 +52,16 @@ class CoreMemoryAppend(_BlockTool):
     properties: ClassVar[Json] = {
         "label": _LABEL,
         "content": {"type": "string", "description": "Text to add at the end of the block."},
+        "expected_version": _EXPECTED,
     }
     required = ("label", "content")
 
     def perform(self, **arguments: Any) -> Json:
         """Append."""
-        return _result(self.blocks.append(arguments["label"], arguments["content"], self.change))
+        expected = arguments.get("expected_version")
+        return _result(
+            self.blocks.append(arguments["label"], arguments["content"], self.change, expected_version=expected)
+        )
 
 
 class CoreMemoryReplace(_BlockTool):
@@ -61,13 +76,15 @@ class CoreMemoryReplace(_BlockTool):
         "label": _LABEL,
         "old_content": {"type": "string", "description": "The exact text to replace, as it stands in the block."},
         "new_content": {"type": "string", "description": "The text to put in its place; empty to remove it."},
+        "expected_version": _EXPECTED,
     }
     required = ("label", "old_content", "new_content")
 
     def perform(self, **arguments: Any) -> Json:
         """Replace."""
         old, new = arguments["old_content"], arguments["new_content"]
-        return _result(self.blocks.replace(arguments["label"], old, new, self.change))
+        expected = arguments.get("expected_version")
+        return _result(self.blocks.replace(arguments["label"], old, new, self.change, expected_version=expected))
 
 
 class MemoryInsert(_BlockTool):
@@ -82,13 +99,17 @@ class MemoryInsert(_BlockTool):
             "type": "integer",
             "description": "Line after which to insert: 0 for the beginning, -1 (the default) for the end.",
         },
+        "expected_version": _EXPECTED,
     }
     required = ("label", "new_str")
 
     def perform(self, **arguments: Any) -> Json:
         """Insert."""
         line = arguments.get("insert_line", -1)
-        return _result(self.blocks.insert(arguments["label"], arguments["new_str"], line, self.change))
+        expected = arguments.get("expected_version")
+        return _result(
+            self.blocks.insert(arguments["label"], arguments["new_str"], line, self.change, expected_version=expected)
+        )
 
 
 class MemoryRethink(_BlockTool):
@@ -102,9 +123,86 @@ class MemoryRethink(_BlockTool):
     properties: ClassVar[Json] = {
         "label": _LABEL,
         "new_memory": {"type": "string", "description": "The block's new text, with everything that is to be kept."},
+        "expected_version": _EXPECTED,
     }
     required = ("label", "new_memory")
 
     def perform(self, **arguments: Any) -> Json:
         """Rewrite."""
-        return _result(self.blocks.rethink(arguments["label"], arguments["new_memory"], self.change))
+        expected = arguments.get("expected_version")
+        return _result(
+            self.blocks.rethink(arguments["label"], arguments["new_memory"], self.change, expected_version=expected)
+        )
+
+
+class MemoryHistory(_BlockTool):
+    """``memory_history``."""
+
+    name = "memory_history"
+    description = (
+        "Show the versions of a block of core memory: who made each, when and why, and what it changed. "
+        "memory_rollback brings one back."
+    )
+    properties: ClassVar[Json] = {"label": _LABEL}
+    required = ("label",)
+
+    def __init__(self, blocks: BlockManager, zone: ZoneInfo) -> None:
+        super().__init__(blocks)
+        self._zone = zone
+
+    def perform(self, **arguments: Any) -> Json:
+        """Show the newest versions, newest first."""
+        label = arguments["label"]
+        versions = self.blocks.history(label, _SHOWN_VERSIONS)
+        steps = self.blocks.steps(label, [version.version for version in versions[:_SHOWN_DIFFS]])
+        newest = versions[0]
+        state = "removed" if newest.ended_by is not None else "present"
+        return {
+            "message": f"The {state} version of block {label!r} is {newest.version}; "
+            f"{len(versions)} shown, newest first.",
+            "label": label,
+            "versions": [self._shown(version, steps.get(version.version)) for version in versions],
+            "note": DATA_NOTE.replace("content", "diff"),
+        }
+
+    def _shown(self, version: BlockVersionView, diff: str | None) -> Json:
+        by = version.actor if version.tool is None else f"{version.actor}, {version.tool}"
+        shown: Json = {
+            "version": version.version,
+            "change_set": version.change_set_id,
+            "by": by,
+            "at": version.at.astimezone(self._zone).isoformat(timespec="minutes"),
+            "chars": version.used,
+        }
+        if version.reason:
+            shown["reason"] = version.reason
+        if version.undoes is not None:
+            shown["undoes"] = version.undoes
+        if version.untrusted_source:
+            shown["untrusted"] = "repeats text of a tool or a web page"
+        if diff:
+            shown["diff"] = diff[:_SHOWN_CHARS] + (" [...]" if len(diff) > _SHOWN_CHARS else "")
+        return shown
+
+
+class MemoryRollback(_BlockTool):
+    """``memory_rollback``."""
+
+    name = "memory_rollback"
+    description = (
+        "Bring back the exact text of an earlier version of a block of core memory, as a new version. "
+        "memory_history shows the versions."
+    )
+    properties: ClassVar[Json] = {
+        "label": _LABEL,
+        "version": {"type": "integer", "description": "Number of the version whose text the block is to hold again."},
+        "expected_version": _EXPECTED,
+    }
+    required = ("label", "version")
+
+    def perform(self, **arguments: Any) -> Json:
+        """Roll back."""
+        expected = arguments.get("expected_version")
+        return _result(
+            self.blocks.rollback(arguments["label"], arguments["version"], self.change, expected_version=expected)
+        )

@@ -69,3 +69,29 @@ def test_overlapping_places_are_ambiguous() -> None:
 def test_over_limit_gives_the_numbers() -> None:
     with pytest.raises(OverLimit, match=r"would hold 1,205 of 1,024 characters \(over by 181\)"):
         edits.require_fit("system", "x" * 1205, 1024)
+
+
+@given(texts, texts)
+def test_a_diff_holds_both_texts(before: str, after: str) -> None:
+    diff = edits.unified_diff(before, after, "a", "b")
+    assert (diff == "") == (before == after)
+    if len(edits.lines_of(before)) < 3 and len(edits.lines_of(after)) < 3 and diff:
+        # A text may hold line feeds only where its lines end, so each line of the diff is one of a text.
+        body = diff.split("\n")[3:]
+        assert [line[1:] for line in body if line[0] in " -"] == edits.lines_of(before)
+        assert [line[1:] for line in body if line[0] in " +"] == edits.lines_of(after)
+
+
+@given(lines, st.lists(st.text(alphabet="ab\n", min_size=1, max_size=5), min_size=1, max_size=5))
+def test_several_edits_do_what_they_do_one_by_one(text: str, additions: list[str]) -> None:
+    expected = text
+    for addition in additions:
+        expected = edits.append(expected, addition)
+    assert edits.apply_all(text, [edits.Append(new=addition) for addition in additions]) == expected
+
+
+def test_only_a_refusal_of_several_edits_names_a_number() -> None:
+    with pytest.raises(NoMatch, match="^Edit 2 of 2"):
+        edits.apply_all("a", [edits.Append(new="b"), edits.Replace(old="x", new="y")])
+    with pytest.raises(NoMatch, match="^old_content is not"):
+        edits.apply_all("a", [edits.Replace(old="x", new="y")])

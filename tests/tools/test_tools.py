@@ -14,10 +14,15 @@ from mira_ltmemory.composition import MemoryManager
 from mira_ltmemory.protocols import Tool
 
 SIGNATURES = {
-    "core_memory_append": (["label", "content"], ["label", "content"]),
-    "core_memory_replace": (["label", "old_content", "new_content"], ["label", "old_content", "new_content"]),
-    "memory_insert": (["label", "new_str", "insert_line"], ["label", "new_str"]),
-    "memory_rethink": (["label", "new_memory"], ["label", "new_memory"]),
+    "core_memory_append": (["label", "content", "expected_version"], ["label", "content"]),
+    "core_memory_replace": (
+        ["label", "old_content", "new_content", "expected_version"],
+        ["label", "old_content", "new_content"],
+    ),
+    "memory_insert": (["label", "new_str", "insert_line", "expected_version"], ["label", "new_str"]),
+    "memory_rethink": (["label", "new_memory", "expected_version"], ["label", "new_memory"]),
+    "memory_history": (["label"], ["label"]),
+    "memory_rollback": (["label", "version", "expected_version"], ["label", "version"]),
     "archival_memory_insert": (["content", "tags"], ["content"]),
     "archival_memory_search": (
         ["query", "tags", "tag_match_mode", "top_k", "start_datetime", "end_datetime"],
@@ -47,7 +52,7 @@ def test_a_switched_off_tool_is_absent(make_memory: Callable[..., MemoryManager]
     names = [tool.name for tool in memory.tools()]
     assert "memory_rethink" not in names
     assert "conversation_search" not in names
-    assert len(names) == 5
+    assert len(names) == len(SIGNATURES) - 2
 
 
 def test_an_edit_tells_the_new_version_and_what_is_left(tools: dict[str, Tool]) -> None:
@@ -79,6 +84,14 @@ def test_whole_numbers_arrive_as_models_send_them(tools: dict[str, Tool]) -> Non
         ("memory_insert", {"label": "human", "new_str": "x", "insert_line": "two"}, "insert_line must be a whole"),
         ("memory_insert", {"label": "human", "new_str": "x", "insert_line": 1.5}, "insert_line must be a whole"),
         ("memory_insert", {"label": "human", "new_str": "x", "insert_line": float("nan")}, "insert_line must be"),
+        ("memory_insert", {"label": "human", "new_str": "x", "expected_version": 9}, "is at version 1, not 9"),
+        ("memory_history", {"label": "hum"}, "The blocks are: 'persona', 'human', 'system'"),
+        ("memory_history", {"label": "\x00"}, "There is no core memory block"),
+        ("core_memory_append", {"label": "\x00", "content": "x" * 50}, "There is no core memory block"),
+        ("core_memory_append", {"label": "\ud800", "content": "x" * 50}, "There is no core memory block"),
+        ("memory_rollback", {"label": "human", "version": 9}, "Block 'human' has no version 9; versions kept: 1."),
+        ("memory_rollback", {"label": "human", "version": 1}, "exactly this text already"),
+        ("memory_rollback", {"label": "human"}, "memory_rollback needs version."),
         ("archival_memory_insert", {"content": " "}, "content is empty"),
         ("archival_memory_insert", {"content": "x", "tags": "travel"}, "tags must be of type array"),
         ("archival_memory_search", {"query": "x", "top_k": -1}, "top_k must be between 1 and 50, not -1"),
