@@ -35,7 +35,7 @@ test: $(VENV)/.ready-to-test
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 proofs: $(VENV)/.ready-to-test
-	@if [ -d tests/proofs ]; then exec $(BIN)/python -m pytest tests/proofs; \
+	@if [ -d tests/proofs ]; then exec $(BIN)/python -m pytest -s tests/proofs/*.py; \
 	else echo "There are no long proofs yet: make test runs everything."; fi
 
 bench: $(VENV)/.ready-to-run
@@ -66,7 +66,7 @@ $(VENV)/.made:
 
 # uv does not read pip's settings, so where it finds no registry pip may.
 define install
-echo "Installing into $(VENV): $(subst ','\'',$(1)) (this can take some minutes the first time)"; \
+echo "Installing into $(VENV) (this can take some minutes the first time)"; \
 if command -v uv >/dev/null && uv pip install --quiet --python $(BIN)/python $(PINS) $(1); then :; \
 else $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINS) $(1); fi
 endef

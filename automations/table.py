@@ -12,6 +12,7 @@ DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
     {
         "process_conversations": "Stores what was said since the last run and embeds what waits for it.",
         "health_check": "Checks the database, the embedding model and what waits for embedding.",
+        "retention": "Removes earlier versions that are older than `retention_days`; off where everything is kept.",
     }
 )
 """What each job of this package does, by name, in one sentence."""
@@ -31,7 +32,7 @@ def build_jobs(settings: MemoryConfig, functions: Mapping[str, JobFunction]) -> 
             run=functions[name],
         )
         for name, setting in _settings(settings).items()
-        if setting.enabled
+        if setting.enabled and (name != "retention" or settings.retention_days is not None)
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +30,21 @@ from mira_ltmemory.protocols import (
     Tool,
     no_progress,
 )
-from mira_ltmemory.providers import CoreMemoryProvider, MemoryStatusProvider
+from mira_ltmemory.providers import CoreMemoryProvider, MemoryStatusProvider, render_blocks
+from mira_ltmemory.services.asof import MemoryAsOf
 from mira_ltmemory.services.blocks import BlockManager
 from mira_ltmemory.services.embeddings import PROBLEM as EMBEDDING_PROBLEM
 from mira_ltmemory.services.embeddings import EmbeddingService
+from mira_ltmemory.services.erasure import ErasureService
 from mira_ltmemory.services.history import HistoryService
+from mira_ltmemory.services.memory_files import MemoryFiles
 from mira_ltmemory.services.passages import PassageManager
 from mira_ltmemory.services.problems import Problems
 from mira_ltmemory.services.recall import RecallManager
 from mira_ltmemory.services.redaction import Redactor
+from mira_ltmemory.services.retention import RetentionService
 from mira_ltmemory.services.search import Searcher
+from mira_ltmemory.services.snapshots import SnapshotService
 from mira_ltmemory.services.status import StatusService
 from mira_ltmemory.store.database import Database, open_database
 from mira_ltmemory.store.search import register_model
@@ -49,8 +55,11 @@ from mira_ltmemory.tools import (
     ConversationSearch,
     CoreMemoryAppend,
     CoreMemoryReplace,
+    Memory,
+    MemoryHistory,
     MemoryInsert,
     MemoryRethink,
+    MemoryRollback,
 )
 
 logger = logging.getLogger(__name__)
@@ -84,12 +93,17 @@ class MemoryManager:
         self.embeddings = EmbeddingService(
             self.store, embedder, self._register, self.problems, batch_size=settings.embedding_batch_size
         )
-        searcher = Searcher(self.store, self.embeddings)
+        searcher = Searcher(self.store, self.embeddings, settings.zone)
         self.blocks = BlockManager(self.store, settings, redactor)
         self.recall = RecallManager(self.store, settings, redactor, searcher)
         self.archival = PassageManager(self.store, settings, clock, redactor, self.embeddings, searcher)
-        self.status = StatusService(self.store, self.embeddings, self.problems)
-        self.history = HistoryService(self.store, clock)
+        self.status = StatusService(
+            self.store, self.embeddings, self.problems, max_embedded_chars=settings.max_embedded_chars
+        )
+        self.history = HistoryService(self.store, clock, max_embedded_chars=settings.max_embedded_chars)
+        self.snapshots = SnapshotService(self.store, clock, self.history)
+        self.retention = RetentionService(self.store, clock, self.history, settings.retention_days)
+        self.erasure = ErasureService(self.store, clock, searcher, self.embeddings, self.blocks.forget)
         self.runner = JobRunner(self.store, clock, self.problems)
         for remark in self.blocks.ensure():
             self.problems.set("core memory", remark)
@@ -97,8 +111,12 @@ class MemoryManager:
     def as_user(self, user_name: str) -> MemoryManager:
         """The memory of another user on the same database and model. Close only the first one."""
         settings = self.settings.model_copy(update={"user_name": user_name, "user_id": None})
+        # The model is shared, and what is off about it; all other problems are this user's own.
+        problems = Problems()
+        if (off := self.problems.all().get(EMBEDDING_PROBLEM)) is not None:
+            problems.set(EMBEDDING_PROBLEM, off)
         return MemoryManager(
-            settings, self.database, clock=self.clock, embedder=self.embedder, llm=self.llm, problems=self.problems
+            settings, self.database, clock=self.clock, embedder=self.embedder, llm=self.llm, problems=problems
         )
 
     def tools(self) -> list[Tool]:
@@ -109,6 +127,9 @@ class MemoryManager:
             CoreMemoryReplace(self.blocks),
             MemoryInsert(self.blocks),
             MemoryRethink(self.blocks),
+            MemoryHistory(self.blocks, zone),
+            MemoryRollback(self.blocks),
+            Memory(MemoryFiles(self.blocks)),
             ArchivalMemoryInsert(self.archival),
             ArchivalMemorySearch(self.archival, zone, limit),
             ConversationSearch(self.recall, zone, limit),
@@ -126,8 +147,20 @@ class MemoryManager:
 
     def jobs(self) -> list[Job]:
         """The jobs that are switched on."""
-        functions = {"process_conversations": self._process_conversations, "health_check": self.status.check_health}
+        functions = {
+            "process_conversations": self._process_conversations,
+            "health_check": self.status.check_health,
+            "retention": self.retention.run,
+        }
         return build_jobs(self.settings, functions)
+
+    def as_of(self, at: datetime | int | str) -> MemoryAsOf:
+        """Memory as it was at a point in time, after a change set (its number), or at a snapshot (its name).
+
+        Raises ``InvalidArgument`` for the future and the unknown, ``UnknownSnapshot``, and ``NotKept`` for what lies
+        before the retention.
+        """
+        return MemoryAsOf(self.store, self.history, self.embeddings, render_blocks, self.history.resolve(at))
 
     def capture(self, messages: Sequence[IncomingMessage]) -> list[IncomingMessage]:
         """Store the messages that are not stored yet and return those. Raises ``StoreError``."""
@@ -137,7 +170,8 @@ class MemoryManager:
         self, messages: Sequence[IncomingMessage], source: str, progress: Progress = no_progress
     ) -> list[IncomingMessage]:
         """Store messages of an import; return those that were new. Importing them again adds nothing."""
-        return self.recall.capture(messages, Change(Actor.USER, "import", f"import of {source}"), progress)
+        change = Change(Actor.USER, "import", f"import of {source}")
+        return self.recall.capture(messages, change, progress, as_run=True)
 
     def process_pending(self, progress: Progress = no_progress) -> int:
         """Embed every text that waits for its vector, and return how many were."""
@@ -157,7 +191,8 @@ class MemoryManager:
 
     def _process_conversations(self, run: JobRun) -> JobReport:
         done = self.process_pending(run.progress)
-        return JobReport(summary=f"Embedded {done} texts.", counts={"embedded": done})
+        packed = self.recall.pack_words() + self.archival.pack_words()
+        return JobReport(summary=f"Embedded {done} texts.", counts={"embedded": done, "packed": packed})
 
     def _register(self, model: EmbeddingModel) -> int:
         return register_model(self.database, model)

@@ -13,7 +13,7 @@ import tomllib
 import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 import platformdirs
@@ -29,6 +29,11 @@ USER_NAMESPACE = uuid.UUID("6f1c3a52-5d3b-5c1e-9b59-2f0a5f3f7f10")
 """Namespace of user ids that are derived from a configured name."""
 
 _LABEL = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
+
+
+def is_label(value: str) -> bool:
+    """Whether a text may label a core memory block: 1 to 64 of a-z, 0-9 and _, beginning with a letter."""
+    return _LABEL.match(value) is not None
 
 
 def _cron(value: str) -> str:
@@ -53,6 +58,9 @@ class ToolSwitches(_Switches):
     core_memory_replace: bool = True
     memory_insert: bool = True
     memory_rethink: bool = True
+    memory_history: bool = True
+    memory_rollback: bool = True
+    memory: bool = False
     archival_memory_insert: bool = True
     archival_memory_search: bool = True
     conversation_search: bool = True
@@ -81,6 +89,7 @@ class AutomationSettings(_Switches):
 
     process_conversations: AutomationSetting = _automation("0 * * * *")
     health_check: AutomationSetting = _automation("0 */6 * * *")
+    retention: AutomationSetting = _automation("45 3 * * *")
 
     @field_validator("*", mode="before")
     @classmethod
@@ -126,6 +135,17 @@ class MemoryConfig(BaseSettings):
         description="What each block is for, as the model reads it.",
     )
     core_memory_read_only: frozenset[str] = Field(frozenset(), description="Blocks that nothing may change.")
+    core_memory_max_blocks: int = Field(
+        20, ge=1, le=1000, description="Blocks there may be at most: each is in every prompt."
+    )
+    core_memory_new_block_limit: int = Field(
+        2048, ge=1, le=1_000_000, description="Limit in characters of a block that is created without one."
+    )
+    core_memory_confirmation: Literal["never", "untrusted", "always"] = Field(
+        "never",
+        description="Which edits of the model wait for a person: none, those that repeat the text of a tool "
+        "or a web page, or all.",
+    )
 
     # Embeddings
     onnx_model_path: Path | None = Field(None, description="ONNX model file; none takes the one in the package.")
@@ -155,6 +175,9 @@ class MemoryConfig(BaseSettings):
     max_archival_chars: int = Field(20_000, ge=1, le=1_000_000, description="Longest archival passage, in characters.")
     max_embedded_chars: int = Field(
         200_000, ge=1, description="A message longer than this is stored whole and not embedded, in characters."
+    )
+    retention_days: int | None = Field(
+        None, ge=1, le=36_500, description="Days after which earlier versions are removed for good; none keeps all."
     )
     redact_secrets: bool = Field(True, description="Whether secrets are replaced before anything is stored.")
     redaction_allow: tuple[str, ...] = Field((), description="Texts, or patterns as 're:...', never taken for secrets.")

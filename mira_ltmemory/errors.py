@@ -19,6 +19,10 @@ LtMemoryError
     ├── AmbiguousMatch         the text to replace stands in several places
     ├── ReadOnly               the block may not be changed
     ├── Conflict               somebody else changed it first
+    ├── NeedsConfirmation      a person has to confirm the edit first
+    ├── UnknownSnapshot        no such snapshot
+    ├── NotKept                memory of that moment was vacuumed
+    ├── Erased                 it was erased for good at the user's request
     └── UndoConflict           later changes depend on what is to be undone
 
 A class's docstring is its default message. Foreign errors (SQLAlchemy, psycopg2, onnxruntime,
@@ -107,6 +111,22 @@ class ReadOnly(RefusedEdit):
 
 class Conflict(RefusedEdit):
     """The block was changed since the version that the edit named."""
+
+
+class NeedsConfirmation(RefusedEdit):
+    """The edit is held until a person confirms it; nothing was changed."""
+
+
+class UnknownSnapshot(RefusedEdit):
+    """There is no snapshot of that name."""
+
+
+class NotKept(RefusedEdit):
+    """Memory as it was then is not kept: earlier versions were vacuumed."""
+
+
+class Erased(RefusedEdit):
+    """What this needs was erased for good at the user's request; nothing was changed."""
 
 
 class UndoConflict(RefusedEdit):

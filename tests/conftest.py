@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from doubles import FixedClock
 from hypothesis import HealthCheck, settings
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
 
 import mira_ltmemory
 from mira_ltmemory.composition import MemoryManager, open_memory
@@ -99,3 +101,27 @@ def make_memory(
 def memory(make_memory: Callable[..., MemoryManager]) -> MemoryManager:
     """The memory of the test's user, with the real model."""
     return make_memory()
+
+
+@pytest.fixture(scope="session")
+def plain_owner_url(postgres_dir: Path) -> Iterator[str]:
+    """URL of a database whose owner is no superuser: what a hosted Postgres gives. The extension is there already."""
+    name = f"plain_{uuid.uuid4().hex[:12]}"
+    server = EmbeddedServer.start(postgres_dir)
+
+    def as_superuser(database: str, *statements: str) -> None:
+        engine = create_engine(server.url(database=database), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+        with engine.connect() as connection:
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+
+    as_superuser(
+        "postgres",
+        f"CREATE ROLE {name} LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE",
+        f"CREATE DATABASE {name} OWNER {name} TEMPLATE template0 ENCODING 'UTF8' "
+        "LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C'",
+    )
+    as_superuser(name, "CREATE EXTENSION vector SCHEMA public")
+    yield server.url(database=name, user=name)
+    as_superuser("postgres", f"DROP DATABASE {name} WITH (FORCE)")
+    server.stop()

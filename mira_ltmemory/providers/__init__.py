@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mira_ltmemory.providers.core_memory import CoreMemoryProvider
+from mira_ltmemory.providers.core_memory import CoreMemoryProvider, render_blocks
 from mira_ltmemory.providers.memory_status import MemoryStatusProvider
 
-__all__ = ["CoreMemoryProvider", "MemoryStatusProvider"]
+__all__ = ["CoreMemoryProvider", "MemoryStatusProvider", "render_blocks"]

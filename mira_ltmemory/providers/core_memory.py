@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mira_ltmemory.services.blocks import BlockManager
+from collections.abc import Sequence
+
+from mira_ltmemory.services.blocks import BlockManager, BlockView
 from mira_ltmemory.templates import render
 
 
@@ -16,5 +18,9 @@ class CoreMemoryProvider:
 
     def render(self) -> str:
         """Return the blocks, each fenced as data; empty where there are none."""
-        blocks = self._blocks.all()
-        return render("core_memory", blocks=blocks) if blocks else ""
+        return render_blocks(self._blocks.all())
+
+
+def render_blocks(blocks: Sequence[BlockView]) -> str:
+    """Return blocks as the prompt shows them; empty where there are none."""
+    return render("core_memory", blocks=blocks) if blocks else ""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from mira_ltmemory.errors import InvalidArgument, UndoConflict
+from mira_ltmemory.errors import Erased, InvalidArgument, NotKept, ReadOnly, UndoConflict, UnknownSnapshot
 from mira_ltmemory.protocols import Change, Clock, Kind
-from mira_ltmemory.store.history import TABLES, Entry, Version
-from mira_ltmemory.store.models import ChangeSet, Journaled, Message, Passage
+from mira_ltmemory.services.standing import After, Standing
+from mira_ltmemory.store.history import REFERRED, TABLES, Put, Version
+from mira_ltmemory.store.models import Block, ChangeSet, Journaled, Message, Passage
 from mira_ltmemory.store.unit_of_work import SqlUnitOfWork, Store
 
 _KINDS: dict[type[Journaled], Kind] = {Message: Kind.MESSAGE, Passage: Kind.PASSAGE}
@@ -30,16 +31,37 @@ class Restoration:
 class _Plan:
     """What each touched row is to become, and the change sets that stand in the way."""
 
-    rows: list[tuple[type[Journaled], Version | None, Version | None, int]] = field(default_factory=list)
+    rows: dict[tuple[type[Journaled], UUID], Put] = field(default_factory=dict)
     blocking: set[int] = field(default_factory=set)
+
+    def add(self, table: type[Journaled], versions: Sequence[Version], wanted: Version | None) -> None:
+        """Let a row become ``wanted``. A block that is read-only now stays so."""
+        present = next((version for version in versions if version.ended_by is None), None)
+        if table is Block and present is not None and wanted is not None and present.values["read_only"]:
+            wanted = replace(wanted, values={**wanted.values, "read_only": True})
+        row_id: UUID = versions[0].values["id"]
+        last = max(int(version.values["version"]) for version in versions)
+        self.rows[table, row_id] = Put(table, row_id, present, wanted, last)
+
+    def removed(self) -> list[UUID]:
+        """The rows that go."""
+        return [put.id for put in self.rows.values() if put.present is not None and put.wanted is None]
+
+    def changes(self, table: type[Journaled]) -> list[Put]:
+        """The rows of a table that really become something else."""
+        return [put for put in self.rows.values() if put.table is table and not _same(put.present, put.wanted)]
 
 
 class HistoryService:
-    """Reads the journal of one user, undoes change sets, and brings rows back to how they were."""
+    """Reads the journal of one user, undoes change sets, and brings rows back to how they were.
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    ``max_embedded_chars`` is the length, in characters, beyond which a message that comes back is not embedded.
+    """
+
+    def __init__(self, store: Store, clock: Clock, *, max_embedded_chars: int = 200_000) -> None:
         self._store = store
         self._clock = clock
+        self._max_embedded_chars = max_embedded_chars
 
     def log(self, limit: int = 20) -> Sequence[ChangeSet]:
         """The newest change sets, newest first."""
@@ -49,152 +71,222 @@ class HistoryService:
     def undo(self, change_set_id: int, change: Change, *, with_dependents: bool = False) -> Restoration:
         """Reverse a change set, and everything below it where it is a run, in one transaction.
 
-        Raises ``InvalidArgument`` where there is no such set or it is undone already, and ``UndoConflict`` with
-        the list where later changes depend on it, unless ``with_dependents`` says to undo those too.
+        Raises ``InvalidArgument`` where there is no such set, it is undone already or it changed nothing, ``NotKept``
+        where the versions before it were vacuumed, ``Erased`` where it is an erasure or one took rows of it,
+        ``ReadOnly`` where it would change a block that is read-only now, and ``UndoConflict`` with the list where
+        later changes depend on it, unless ``with_dependents`` says to undo those too.
         """
         undoing = Change(change.actor, change.tool, change.reason, change.parent, undoes=change_set_id)
         self._require_known(change_set_id)
         with self._store.write(undoing) as unit:
-            entries = [entry for entry in unit.history.entries_from(change_set_id) if entry.id != unit.change_set_id]
-            journal = _Journal(entries)
-            if not journal.stands(change_set_id):
-                raise InvalidArgument(f"Change set {change_set_id} is undone already; nothing was changed.")
+            entries = [entry for entry in unit.history.entries() if entry.id != unit.change_set_id]
+            standing = Standing(entries)
+            self._require_undoable(unit, standing, change_set_id, change)
             roots = {change_set_id}
             while True:
-                plan = self._plan(unit, journal, journal.family(roots))
+                family = standing.family(roots)
+                after = standing.without(family)
+                _refuse_erased(standing, after.turned)
+                plan = self._plan(unit, after, family, standing.erasures)
                 if not plan.blocking:
                     break
                 if not with_dependents:
                     raise UndoConflict(change_set_id, tuple(sorted(plan.blocking)))
                 roots |= plan.blocking
+            if not plan.rows and standing.entry(change_set_id).undoes is None:
+                raise InvalidArgument(f"Change set {change_set_id} changed no row that can be brought back.")
             for root in sorted(roots - {change_set_id}, reverse=True):
                 unit.journal.note_undo_of(root, undoing, self._clock.now())
             return Restoration(unit.change_set_id, self._apply(unit, plan), tuple(sorted(roots)))
 
     def restore(self, unit: SqlUnitOfWork, moment: int, tables: Collection[type[Journaled]]) -> Mapping[str, int]:
-        """Bring the rows of some tables to how they were at the end of a change set, inside ``unit``."""
+        """Bring the rows of some tables to how they were at the end of a change set, inside ``unit``.
+
+        Raises ``NotKept`` and ``ReadOnly``.
+        """
         plan = _Plan()
         for table in tables:
             for versions in unit.history.changed_since(table, moment).values():
-                wanted = next((version for version in versions if version.holds_at(moment)), None)
-                plan.rows.append((table, _present(versions), wanted, _last(versions)))
+                plan.add(table, versions, next((each for each in versions if each.holds_at(moment)), None))
+        self.require_kept(unit, moment)
         return self._apply(unit, plan)
 
     def moment(self, at: datetime) -> int:
-        """The change set that was the last at a point in time. Raises ``InvalidArgument`` for the future."""
+        """The change set that was the last at a point in time. Raises ``InvalidArgument`` for the future.
+
+        Waits for an edit that is under way: the answer for a point in time never changes later.
+        """
         if at.tzinfo is None:
             raise InvalidArgument(f"as_of {at.isoformat()} has no time zone; give an offset.")
         if at > self._clock.now():
             raise InvalidArgument(f"as_of {at.isoformat()} lies in the future; memory is known until now.")
         with self._store.read() as unit:
+            unit.journal.wait_for_writers()
             return unit.history.moment(at)
 
-    def rows_at(self, table: type[Journaled], moment: int) -> list[dict[str, Any]]:
-        """The rows of a table, columns by name, as they were at the end of a change set."""
+    def resolve(self, at: datetime | int | str) -> int:
+        """The change set at whose end memory is meant: of a point in time, a change set's id or a snapshot's name.
+
+        Raises ``InvalidArgument`` for the future and for what is unknown, ``UnknownSnapshot``, and ``NotKept`` where
+        memory of that moment was vacuumed.
+        """
+        if isinstance(at, datetime):
+            moment = self.moment(at)
+        elif isinstance(at, str):
+            with self._store.read() as unit:
+                snapshot = unit.snapshots.get(at)
+                if snapshot is None:
+                    raise UnknownSnapshot(unknown_snapshot(at, [each.name for each in unit.snapshots.all()]))
+                moment = snapshot.moment
+        elif isinstance(at, bool) or not isinstance(at, int):
+            raise InvalidArgument("as_of wants a point in time, the number of a change set, or a snapshot's name.")
+        else:
+            self._require_known(at)
+            moment = at
         with self._store.read() as unit:
-            return unit.history.at(table, moment)
+            self.require_kept(unit, moment)
+        return moment
+
+    def rows_at(self, table: type[Journaled], moment: int) -> list[dict[str, Any]]:
+        """The rows of a table, columns by name, as they were at the end of a change set. Raises ``NotKept``."""
+        with self._store.read() as unit:
+            rows = unit.history.at(table, moment)
+            self.require_kept(unit, moment)
+            return rows
+
+    def require_kept(self, unit: SqlUnitOfWork, moment: int) -> None:
+        """Raise ``NotKept`` unless memory at the end of a change set is still known in full.
+
+        Ask after reading: what a vacuum removed meanwhile is then noticed.
+        """
+        kept_from = unit.history.kept_from()
+        if moment < kept_from and not unit.snapshots.at(moment):
+            since = unit.journal.get(kept_from)
+            when = "" if since is None else f", made {since.created_at.isoformat()}"
+            raise NotKept(
+                f"Memory as it was after change set {moment} is not kept: earlier versions were vacuumed. "
+                f"It is known from change set {kept_from}{when} on, and at snapshots."
+            )
 
     def _require_known(self, change_set_id: int) -> None:
         with self._store.read() as unit:
-            if unit.journal.get(change_set_id) is None:
+            if not 0 < change_set_id < 2**63 or unit.journal.get(change_set_id) is None:
                 raise InvalidArgument(
                     f"There is no change set {change_set_id}; the newest is {unit.journal.last_id()}."
                 )
 
-    def _plan(self, unit: SqlUnitOfWork, journal: _Journal, undone: set[int]) -> _Plan:
+    def _require_undoable(self, unit: SqlUnitOfWork, standing: Standing, target: int, change: Change) -> None:
+        entry = standing.entry(target)
+        if entry.joined:
+            raise InvalidArgument(
+                f"Change set {target} is a part of the undo {entry.parent_id}; nothing was changed. Undo that one."
+            )
+        if not standing.is_on(target):
+            raise InvalidArgument(f"Change set {target} is undone already; nothing was changed.")
+        if target in standing.ancestors(change.parent):
+            raise InvalidArgument(f"Change set {target} is the run that this undo belongs to; nothing was changed.")
+        kept_from = unit.history.kept_from()
+        if min(standing.family([target])) <= kept_from:
+            raise NotKept(
+                f"Change set {target} cannot be undone: what was before change set {kept_from + 1} was vacuumed. "
+                "Nothing was changed."
+            )
+
+    def _plan(self, unit: SqlUnitOfWork, after: After, family: Collection[int], erasures: Collection[int]) -> _Plan:
         plan = _Plan()
-        removed: list[UUID] = []
         for table in TABLES:
-            for row_id, versions in unit.history.touched(table, undone).items():
-                events = sorted({event for version in versions for event in _events(version)})
-                first = next(event for event in events if event in undone)
-                plan.blocking |= journal.depending(events, first, undone)
-                before = next((version for version in versions if version.holds_at(first - 1)), None)
-                present = _present(versions)
-                plan.rows.append((table, present, before, _last(versions)))
-                if before is None and present is not None:
-                    removed.append(row_id)
-        plan.blocking |= unit.history.citing(removed) - undone
+            for versions in unit.history.touched(table, after.turned).values():
+                events = {event for version in versions for event in _events(version)}
+                first = min(events & after.turned)
+                # An erasure took the same out of every version: what it left alone can still be brought back.
+                plan.blocking |= after.blocking(events.difference(erasures), first, family)
+                plan.add(table, versions, next((each for each in versions if each.holds_at(first - 1)), None))
+        plan.blocking |= self._citing(unit, plan) | self._holding(unit, plan)
         return plan
 
+    def _citing(self, unit: SqlUnitOfWork, plan: _Plan) -> set[int]:
+        """The change sets of rows that stay and refer to one that goes."""
+        planned = {row_id: put for (_, row_id), put in plan.rows.items()}
+        found = set()
+        for row_id, made_by in unit.history.citing(plan.removed()).items():
+            wanted = planned[row_id].wanted if row_id in planned else None
+            if row_id not in planned:
+                found.add(made_by)
+            elif wanted is not None:
+                found.add(wanted.made_by)
+        return found
+
+    def _holding(self, unit: SqlUnitOfWork, plan: _Plan) -> set[int]:
+        """The change sets by which other rows hold a unique key, such as a label, that a row needs to come back."""
+        found = set()
+        for table in TABLES:
+            coming = [put.wanted for put in plan.changes(table) if put.wanted is not None]
+            for version, holder, made_by in unit.history.holders(table, coming):
+                put = plan.rows.get((table, holder))
+                if put is None:
+                    found.add(made_by)
+                elif put.wanted is not None and not unit.history.differ(table, put.wanted, version):
+                    found.add(put.wanted.made_by)
+        return found
+
     def _apply(self, unit: SqlUnitOfWork, plan: _Plan) -> Mapping[str, int]:
-        counts: dict[str, int] = {}
-        order = {table: number for number, table in enumerate(TABLES)}
+        _refuse_read_only(plan.changes(Block))
+        counts = {str(table.__tablename__): len(rows) for table in TABLES if (rows := plan.changes(table))}
         # Rows that others refer to come back first and go last.
-        coming = sorted((row for row in plan.rows if row[2] is not None), key=lambda row: order[row[0]])
-        going = sorted((row for row in plan.rows if row[2] is None), key=lambda row: -order[row[0]])
-        for table, present, wanted, last in [*coming, *going]:
-            if _same(present, wanted):
-                continue
-            unit.history.put(table, present, wanted, last)
-            counts[str(table.__tablename__)] = counts.get(str(table.__tablename__), 0) + 1
+        for table in TABLES:
+            stay = [put for put in plan.changes(table) if put.wanted is not None or table not in REFERRED]
+            unit.history.put(table, stay)
+        for table in reversed([table for table in TABLES if table in REFERRED]):
+            unit.history.remove(table, [put.id for put in plan.changes(table) if put.wanted is None])
         for table, kind in _KINDS.items():
-            self._reindex(unit, kind, [row[1:3] for row in plan.rows if row[0] is table and not _same(row[1], row[2])])
+            self._reindex(unit, kind, [(put.present, put.wanted) for put in plan.changes(table)])
         return counts
 
     def _reindex(self, unit: SqlUnitOfWork, kind: Kind, rows: Iterable[tuple[Version | None, Version | None]]) -> None:
         """Keep words and vectors true to the rows that changed; superseded versions keep their vectors."""
         changed = [(old, new) for old, new in rows if old is None or new is None or _text(old) != _text(new)]
+        if not changed:
+            return
         unit.words.remove(kind, [old.values["id"] for old, _ in changed if old is not None])
         back = [new for _, new in changed if new is not None]
-        unit.words.add(kind, [(new.values["id"], new.values["content"]) for new in back])
-        unit.vectors.enqueue(kind, [new.values["id"] for new in back])
+        unit.words.add(kind, [(new.values["id"], _text(new)) for new in back])
+        embedded = [new for new in back if _text(new).strip() and len(_text(new)) <= self._max_embedded_chars]
+        unit.vectors.enqueue(kind, [new.values["id"] for new in embedded])
+        unit.vectors.drop_orphans()
 
 
-class _Journal:
-    """Which change sets still stand, from a first one on: an undo takes its target out, and its own undo back in."""
+def unknown_snapshot(name: str, known: Sequence[str]) -> str:
+    """Say that there is no snapshot of that name, and which there are."""
+    listed = ", ".join(repr(each) for each in known[:20]) + (" and more" if len(known) > 20 else "")
+    return f"There is no snapshot {name[:80]!r}. " + (f"The snapshots are: {listed}." if known else "There are none.")
 
-    def __init__(self, entries: Sequence[Entry]) -> None:
-        self._entries = {entry.id: entry for entry in entries}
-        self._undone: dict[int, bool] = {}
-        self._undoers: dict[int, list[int]] = {}
-        for entry in entries:
-            if entry.undoes is not None:
-                self._undoers.setdefault(entry.undoes, []).append(entry.id)
 
-    def stands(self, change_set: int) -> bool:
-        """Whether a change set is in force: neither it nor a run that it belongs to is undone."""
-        if change_set not in self._undone:
-            entry = self._entries.get(change_set)
-            undone = any(self.stands(undoer) for undoer in self._undoers.get(change_set, ()))
-            if not undone and entry is not None and entry.parent_id is not None and entry.undoes is None:
-                undone = not self.stands(entry.parent_id)
-            self._undone[change_set] = undone
-        return not self._undone[change_set]
+def _refuse_erased(standing: Standing, change_sets: Collection[int]) -> None:
+    for each in sorted(change_sets):
+        erased_by = standing.entry(each).erased_by
+        if erased_by == each:
+            raise Erased(f"Change set {each} is an erasure, which cannot be undone; nothing was changed.")
+        if erased_by is not None:
+            raise Erased(
+                f"Change set {each} cannot be undone: change set {erased_by} erased rows of it for good. "
+                "Nothing was changed."
+            )
 
-    def family(self, roots: Collection[int]) -> set[int]:
-        """The change sets and everything below them."""
-        found = set(roots)
-        for entry in self._entries.values():  # a child is younger than its parent
-            if entry.parent_id in found:
-                found.add(entry.id)
-        return found
 
-    def depending(self, events: Iterable[int], first: int, undone: Collection[int]) -> set[int]:
-        """Which later events of a row stand in the way of undoing ``undone``, whose first event it is."""
-        return {
-            event
-            for event in events
-            if event > first and event not in undone and self.stands(event) and not self._cancels(event, first, undone)
-        }
+def _refuse_read_only(blocks: Sequence[Put]) -> None:
+    for put in blocks:
+        if put.present is None or not put.present.values["read_only"]:
+            continue
+        if put.wanted is None or any(put.wanted.values[name] != put.present.values[name] for name in _TEXT):
+            label = put.present.values["label"]
+            raise ReadOnly(f"Block {label!r} is read-only and would have to change; nothing was changed.")
 
-    def _cancels(self, event: int, first: int, undone: Collection[int]) -> bool:
-        """An undo of something later than ``first`` left the row as it was before that."""
-        target = self._entries[event].undoes
-        return target is not None and target > first and target not in undone
+
+_TEXT = ("label", "content")
 
 
 def _events(version: Version) -> Iterable[int]:
     return (version.made_by,) if version.ended_by is None else (version.made_by, version.ended_by)
-
-
-def _present(versions: Sequence[Version]) -> Version | None:
-    return next((version for version in versions if version.ended_by is None), None)
-
-
-def _last(versions: Sequence[Version]) -> int:
-    numbers: list[int] = [version.values["version"] for version in versions]
-    return max(numbers)
 
 
 def _same(present: Version | None, wanted: Version | None) -> bool:

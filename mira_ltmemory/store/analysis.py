@@ -130,6 +130,11 @@ def term_of(word: str) -> int:
     return int.from_bytes(blake2b(stemmed.encode("utf-8"), digest_size=8).digest(), "little", signed=True)
 
 
+def forget_words() -> None:
+    """Drop the words that this process remembers from texts and queries: some of them were erased."""
+    term_of.cache_clear()
+
+
 def _dense(run: str) -> Iterator[str]:
     letters = regex.findall(r"\X", run)
     for letter in letters:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +48,16 @@ class Database:
         """A transaction of the schema's owner, for definitions only: indexes, models, upkeep."""
         with _owner_connection(self._admin_url) as connection:
             yield connection
+
+    def maintain(self, statements: Sequence[str]) -> None:
+        """Run statements of upkeep as the owner, each outside a transaction: VACUUM knows none."""
+        engine = _engine(self._admin_url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        try:
+            with foreign_errors(), engine.connect() as connection:
+                for statement in statements:
+                    connection.execute(text(statement))
+        finally:
+            engine.dispose()
 
     def close(self) -> None:
         """Close all connections and give up the embedded server. May be called twice."""

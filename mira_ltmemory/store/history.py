@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Table, literal, null, or_, select, union, union_all
+from sqlalchemy import BigInteger, Table, UniqueConstraint, any_, literal, null, or_, select, union, union_all
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Row
 
 from mira_ltmemory.store.models import JOURNALED, Block, Conversation, Journaled, Message, Passage, Source
@@ -17,11 +18,14 @@ from mira_ltmemory.store.rows import Rows
 TABLES: tuple[type[Journaled], ...] = (Conversation, Message, Passage, Block, Source)
 """The journaled tables, those that others refer to first."""
 
+REFERRED: frozenset[type[Journaled]] = frozenset({Conversation})
+"""Those whose rows others cannot be without (foreign keys)."""
+
 _CITES = """
-SELECT DISTINCT s.change_set_id FROM ltmemory.sources s
+SELECT s.id, s.change_set_id FROM ltmemory.sources s
 WHERE s.user_id = :user_id AND s.source_id = ANY(:ids) AND NOT s.row_id = ANY(:ids)
-UNION
-SELECT DISTINCT m.change_set_id FROM ltmemory.messages m
+UNION ALL
+SELECT m.id, m.change_set_id FROM ltmemory.messages m
 WHERE m.user_id = :user_id AND m.conversation_id = ANY(:ids) AND NOT m.id = ANY(:ids)
 """
 
@@ -46,11 +50,28 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the journal knows of a change set's place: its parent, and what it undoes."""
+    """What the journal knows of a change set's place: its parent, and what it undoes.
+
+    ``joined`` marks an entry that only notes what the undo above it reversed along with its target. ``erased_by`` is
+    the erasure that took rows of it for good; an erasure names itself.
+    """
 
     id: int
     parent_id: int | None
     undoes: int | None
+    joined: bool = False
+    erased_by: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """What a row is now and what it is to become; none: not there. ``last`` numbers its newest version so far."""
+
+    table: type[Journaled]
+    id: UUID
+    present: Version | None
+    wanted: Version | None
+    last: int
 
 
 class HistoryRows(Rows):
@@ -59,12 +80,12 @@ class HistoryRows(Rows):
     def touched(self, table: type[Journaled], change_sets: Collection[int]) -> dict[UUID, list[Version]]:
         """Every version, oldest first, of the rows that these change sets made, changed or removed."""
         live, past = _pair(table)
-        wanted = list(change_sets)
+        wanted = any_(literal(sorted(change_sets), ARRAY(BigInteger)))
         keys = union(
-            select(live.c.id).where(live.c.user_id == self.user_id, live.c.change_set_id.in_(wanted)),
+            select(live.c.id).where(live.c.user_id == self.user_id, live.c.change_set_id == wanted),
             select(past.c.id).where(
                 past.c.user_id == self.user_id,
-                or_(past.c.change_set_id.in_(wanted), past.c.ended_by.in_(wanted)),
+                or_(past.c.change_set_id == wanted, past.c.ended_by == wanted),
             ),
         )
         return self._versions(table, keys)
@@ -93,37 +114,86 @@ class HistoryRows(Rows):
         """Every version of one row, oldest first."""
         return self._versions(table, select(literal(row_id))).get(row_id, [])
 
-    def put(self, table: type[Journaled], present: Version | None, wanted: Version | None, last: int) -> None:
-        """Make a row what ``wanted`` says (none: gone). ``last`` is the number of its newest version so far."""
+    def put(self, table: type[Journaled], rows: Sequence[Put]) -> None:
+        """Make rows what they are to be: those that go, then those that change, then those that come (back).
+
+        A row whose unique columns change goes and comes back, so that two rows can change places.
+        """
         live, _ = _pair(table)
-        if present is None and wanted is None:
-            return
-        key = (present or wanted).values["id"]  # type: ignore[union-attr]
-        own = (live.c.user_id == self.user_id) & (live.c.id == key)
-        if wanted is None:
-            self.connection.execute(live.delete().where(own))
-        elif present is None:
-            fresh = {"version": last + 1, "change_set_id": self._unit.change_set_id}
-            self.connection.execute(live.insert().values({**wanted.values, **fresh}))
-        else:
-            kept = {"user_id", "id", "version", "change_set_id"}
-            values = {name: value for name, value in wanted.values.items() if name not in kept}
-            self.connection.execute(live.update().where(own).values(values))
+        moving = [row for row in rows if row.present and row.wanted and _moves(table, row.present, row.wanted)]
+        keys = {row.id for row in moving}
+        self.remove(table, [row.id for row in rows if row.wanted is None or row.id in keys])
+        kept = {"user_id", "id", "version", "change_set_id"}
+        for row in rows:
+            if row.present is not None and row.wanted is not None and row.id not in keys:
+                values = {name: value for name, value in row.wanted.values.items() if name not in kept}
+                own = (live.c.user_id == self.user_id) & (live.c.id == row.id)
+                self.connection.execute(live.update().where(own).values(values))
+        made_by = self._unit.change_set_id
+        coming = [
+            {**row.wanted.values, "version": row.last + 1, "change_set_id": made_by}
+            for row in rows
+            if row.wanted is not None and (row.present is None or row.id in keys)
+        ]
+        if coming:
+            self.connection.execute(live.insert(), coming)
 
-    def citing(self, row_ids: Sequence[UUID]) -> set[int]:
-        """The change sets of rows outside ``row_ids`` that came from, or belong to, one of ``row_ids``."""
+    def remove(self, table: type[Journaled], row_ids: Sequence[UUID]) -> None:
+        """Take rows away; their versions stay."""
+        live, _ = _pair(table)
+        if row_ids:
+            gone = any_(literal(list(row_ids), ARRAY(live.c.id.type)))
+            self.connection.execute(live.delete().where(live.c.user_id == self.user_id, live.c.id == gone))
+
+    def citing(self, row_ids: Sequence[UUID]) -> dict[UUID, int]:
+        """Rows outside ``row_ids`` that came from, or belong to, one of these, and the change set of each."""
         if not row_ids:
-            return set()
-        return {row.change_set_id for row in self.execute(_CITES, ids=list(row_ids))}
+            return {}
+        return {row.id: row.change_set_id for row in self.execute(_CITES, ids=list(row_ids))}
 
-    def entries_from(self, first: int) -> list[Entry]:
-        """The journal from a change set on, oldest first."""
+    def holders(self, table: type[Journaled], wanted: Sequence[Version]) -> list[tuple[Version, UUID, int]]:
+        """Which of these versions cannot come, because another row holds a key that must be unique.
+
+        With each, that row's id and the change set that made it what it is.
+        """
+        live, _ = _pair(table)
+        found: list[tuple[Version, UUID, int]] = []
+        for names in _unique_keys(table) if wanted else ():
+            arrays = [
+                f"CAST(:k{n} AS {live.c[name].type.compile(self.connection.dialect)}[])" for n, name in enumerate(names)
+            ]
+            same = " AND ".join(f"r.{name} = w.k{n}" for n, name in enumerate(names))
+            rows = self.execute(
+                f"SELECT r.id, r.change_set_id, w.place FROM unnest({', '.join(arrays)}) WITH ORDINALITY "
+                f"AS w ({', '.join(f'k{n}' for n in range(len(names)))}, place) "
+                f"JOIN {live.fullname} r ON r.user_id = :user_id AND {same}",
+                **{f"k{n}": [version.values[name] for version in wanted] for n, name in enumerate(names)},
+            )
+            holders = [(wanted[row.place - 1], row.id, row.change_set_id) for row in rows]
+            found += [each for each in holders if each[0].values["id"] != each[1]]
+        return found
+
+    def differ(self, table: type[Journaled], one: Version, other: Version) -> bool:
+        """Whether two versions can stand side by side: they share no key that must be unique."""
+        return all(any(one.values[n] != other.values[n] for n in names) for names in _unique_keys(table))
+
+    def entries(self) -> list[Entry]:
+        """The whole journal, oldest first."""
         rows = self.execute(
-            "SELECT id, parent_id, undoes FROM ltmemory.change_sets "
-            "WHERE user_id = :user_id AND id >= :first ORDER BY id",
-            first=first,
+            "SELECT id, parent_id, undoes, metadata ? 'joined' AS joined, "
+            "CASE WHEN metadata ? 'erasure' THEN id ELSE CAST(metadata ->> 'erased_by' AS bigint) END AS erased_by "
+            "FROM ltmemory.change_sets WHERE user_id = :user_id ORDER BY id"
         )
-        return [Entry(row.id, row.parent_id, row.undoes) for row in rows]
+        return [Entry(row.id, row.parent_id, row.undoes, row.joined, row.erased_by) for row in rows]
+
+    def kept_from(self) -> int:
+        """The first change set at whose end memory is still known in full; 0 where nothing was vacuumed."""
+        return int(self.execute("SELECT kept_from FROM ltmemory.user_states WHERE user_id = :user_id").scalar() or 0)
+
+    def vacuum(self, bound: int) -> dict[str, int]:
+        """Remove for good what ended at or before a change set and no snapshot shows; counts by table."""
+        rows = self.execute("SELECT part, removed FROM ltmemory.vacuum_history(:bound)", bound=bound)
+        return {row.part: int(row.removed) for row in rows}
 
     def moment(self, at: object) -> int:
         """The last change set made at or before a point in time; 0 where there is none."""
@@ -159,6 +229,21 @@ def _pair(table: type[Journaled]) -> tuple[Table, Table]:
     live: Table = metadata.tables[f"{metadata.schema}.{table.__tablename__}"]
     past: Table = metadata.tables[f"{metadata.schema}.{JOURNALED[table].__tablename__}"]
     return live, past
+
+
+def _unique_keys(table: type[Journaled]) -> list[list[str]]:
+    """Columns of each unique constraint beside the user's."""
+    live, _ = _pair(table)
+    return [
+        [column.name for column in constraint.columns if column.name != "user_id"]
+        for constraint in live.constraints
+        if isinstance(constraint, UniqueConstraint)
+    ]
+
+
+def _moves(table: type[Journaled], present: Version, wanted: Version) -> bool:
+    names = {name for key in _unique_keys(table) for name in key}
+    return any(present.values[name] != wanted.values[name] for name in names)
 
 
 def _named(table: Table, row: Row[Any]) -> dict[str, Any]:

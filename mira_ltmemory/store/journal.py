@@ -43,9 +43,14 @@ class JournalRows(Rows):
                 tool=by.tool,
                 reason=by.reason,
                 created_at=at,
+                meta={"joined": True},
             )
         )
         self.session.flush()
+
+    def wait_for_writers(self) -> None:
+        """Let a change set of this user that is under way be finished first."""
+        self.execute("SELECT 1 FROM ltmemory.user_states WHERE user_id = :user_id FOR SHARE")
 
     def last_id(self) -> int:
         """The newest change set that was committed; 0 where there is none. Changes with every change of memory."""

@@ -9,13 +9,21 @@ from uuid import UUID, uuid5
 from sqlalchemy import insert, text
 from sqlmodel import select
 
-from mira_ltmemory.protocols import Kind
+from mira_ltmemory.protocols import Kind, Origin
 from mira_ltmemory.store.models import Conversation, Message, PendingEmbedding
 from mira_ltmemory.store.rows import Rows, column_values
 
 _EXISTING = text(
     "SELECT external_id FROM ltmemory.messages WHERE user_id = :user_id AND conversation_id = :conversation_id "
     "AND external_id = ANY(:external_ids)"
+)
+
+# The newest messages are taken first, so that the index bounds the work however rare untrusted ones are.
+_UNTRUSTED = text(
+    "SELECT id, left(content, :chars) AS content FROM ("
+    "SELECT id, content, origin, said_at FROM ltmemory.messages WHERE user_id = :user_id "
+    "ORDER BY said_at DESC LIMIT :among) newest "
+    "WHERE origin = ANY(:origins) ORDER BY said_at DESC LIMIT :limit"
 )
 
 
@@ -77,3 +85,9 @@ class MessageRows(Rows):
         return self.session.exec(
             select(Message).where(Message.user_id == self.user_id, Message.id == message_id)
         ).one_or_none()
+
+    def newest_of(self, origins: Sequence[Origin], *, among: int, limit: int, chars: int) -> list[tuple[UUID, str]]:
+        """Id and first ``chars`` characters of the newest messages of these origins, among the ``among`` newest."""
+        names = [origin.value for origin in origins]
+        rows = self.execute(_UNTRUSTED, origins=names, among=among, limit=limit, chars=chars)
+        return [(row.id, row.content) for row in rows]

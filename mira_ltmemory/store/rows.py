@@ -47,3 +47,10 @@ class Rows:
         clause = text(statement) if isinstance(statement, str) else statement
         values: Mapping[str, Any] = {"user_id": self.user_id, **parameters}
         return self.connection.execute(clause, values)
+
+    def stream(self, statement: str, fetched: int, **parameters: Any) -> CursorResult[Any]:
+        """Run a query whose rows are fetched by and by, ``fetched`` at a time."""
+        values: Mapping[str, Any] = {"user_id": self.user_id, **parameters}
+        return self.connection.execute(
+            text(statement), values, execution_options={"stream_results": True, "yield_per": fetched}
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
@@ -9,19 +10,26 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlmodel import Session
 
-from mira_ltmemory.protocols import Change, Clock
+from mira_ltmemory.protocols import Change, Clock, Json
 from mira_ltmemory.store.blocks import BlockRows
 from mira_ltmemory.store.database import Database, foreign_errors
+from mira_ltmemory.store.erasure import ErasureRows
 from mira_ltmemory.store.history import HistoryRows
 from mira_ltmemory.store.jobs import JobRows
 from mira_ltmemory.store.journal import JournalRows
 from mira_ltmemory.store.messages import MessageRows
 from mira_ltmemory.store.passages import PassageRows
+from mira_ltmemory.store.scan import ScanRows
 from mira_ltmemory.store.search import SearchRows
+from mira_ltmemory.store.search.past import PastRows
+from mira_ltmemory.store.snapshots import SnapshotRows
 from mira_ltmemory.store.vectors import VectorRows
 from mira_ltmemory.store.words import WordRows
 
 _BECOME_USER = text("SELECT set_config('ltmemory.user_id', CAST(:user_id AS text), true)")
+
+# Taken before the clock is asked: the times of change sets then run in the order of their numbers.
+_WAIT_FOR_TURN = text("SELECT 1 FROM ltmemory.user_states WHERE user_id = :user_id FOR UPDATE")
 
 # The update locks the user's row until the commit: change sets of one user are numbered in the order
 # in which they commit, which now() would not give.
@@ -32,7 +40,8 @@ _BEGIN_CHANGE_SET = text(
         WHERE user_id = :user_id RETURNING last_change_set_id AS id
     ), made AS (
         INSERT INTO ltmemory.change_sets (user_id, id, parent_id, undoes, actor, tool, reason, created_at, metadata)
-        SELECT :user_id, id, :parent, :undoes, :actor, :tool, :reason, :now, '{}' FROM next RETURNING id
+        SELECT :user_id, id, :parent, :undoes, :actor, :tool, :reason, :now, CAST(:metadata AS jsonb)
+        FROM next RETURNING id
     )
     SELECT id, set_config('ltmemory.change_set_id', id::text, true) FROM made
     """
@@ -54,7 +63,11 @@ class SqlUnitOfWork:
         self.search = SearchRows(self)
         self.journal = JournalRows(self)
         self.history = HistoryRows(self)
+        self.past = PastRows(self)
+        self.snapshots = SnapshotRows(self)
         self.jobs = JobRows(self)
+        self.erasure = ErasureRows(self)
+        self.scan = ScanRows(self)
 
     @property
     def change_set_id(self) -> int:
@@ -86,9 +99,13 @@ class Store:
             yield SqlUnitOfWork(session, self.user_id, None)
 
     @contextmanager
-    def write(self, change: Change) -> Iterator[SqlUnitOfWork]:
-        """A transaction that is one change set; an error inside leaves neither rows nor journal entry."""
+    def write(self, change: Change, metadata: Json | None = None) -> Iterator[SqlUnitOfWork]:
+        """A transaction that is one change set; an error inside leaves neither rows nor journal entry.
+
+        ``metadata`` is what the journal notes beside the change.
+        """
         with self._transaction() as session:
+            session.connection().execute(_WAIT_FOR_TURN, {"user_id": self.user_id})
             parameters = {
                 "user_id": self.user_id,
                 "parent": change.parent,
@@ -97,6 +114,7 @@ class Store:
                 "tool": change.tool,
                 "reason": change.reason,
                 "now": self.clock.now(),
+                "metadata": json.dumps(metadata or {}),
             }
             change_set_id = session.connection().execute(_BEGIN_CHANGE_SET, parameters).one().id
             yield SqlUnitOfWork(session, self.user_id, change_set_id)

@@ -40,6 +40,23 @@ DELETE FROM ltmemory.pending_embeddings p WHERE p.user_id = :user_id AND p.kind 
 """
 
 
+# The locks hold off an erasure until this transaction ends; rows that one took meanwhile are not among them.
+_HOLD = """
+SELECT r.id FROM ltmemory.{table} r
+WHERE r.user_id = :user_id AND r.id = ANY(CAST(:row_ids AS uuid[])) ORDER BY r.id FOR KEY SHARE
+"""
+
+
+_ENQUEUE_MISSING = """
+INSERT INTO ltmemory.pending_embeddings (user_id, kind, row_id, enqueued_by)
+SELECT r.user_id, :kind, r.id, r.change_set_id FROM ltmemory.{table} r
+WHERE r.user_id = :user_id AND r.content ~ '\\S' AND char_length(r.content) <= :max_chars AND NOT EXISTS (
+    SELECT FROM ltmemory.vectors v WHERE v.user_id = r.user_id AND v.kind = :kind AND v.row_id = r.id
+        AND v.model_id = :model_id AND v.content_hash = r.content_hash)
+ON CONFLICT DO NOTHING
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class PendingText:
     """A stored text that has no vector yet."""
@@ -73,6 +90,18 @@ class VectorRows(Rows):
         if rows:
             self.connection.execute(upsert(PendingEmbedding).on_conflict_do_nothing(), rows)
 
+    def enqueue_missing(self, model_id: int, max_chars: int) -> int:
+        """Enqueue every row that should have a vector under a model and has none; return how many.
+
+        Rows without text or with more than ``max_chars`` characters have none on purpose.
+        """
+        return sum(
+            self.execute(
+                _ENQUEUE_MISSING.format(table=table), kind=kind.value, model_id=model_id, max_chars=max_chars
+            ).rowcount
+            for kind, table in _TABLES.items()
+        )
+
     def pending(self, limit: int) -> list[PendingText]:
         """Texts that wait for a vector, oldest first, at most ``limit`` of each kind."""
         found: list[PendingText] = []
@@ -89,8 +118,10 @@ class VectorRows(Rows):
     def add(self, texts: Sequence[PendingText], vectors: Vectors, model_id: int) -> None:
         """Store the vectors of texts, row by row, and take the texts off the queue.
 
-        Safe against a second worker that did the same: the first vector of a text stays.
+        Safe against a second worker that did the same: the first vector of a text stays. Rows that are gone by now
+        get none: they may have been erased.
         """
+        present = self._present(texts)
         rows = [
             {
                 "user_id": self.user_id,
@@ -101,6 +132,7 @@ class VectorRows(Rows):
                 "embedding": vector,
             }
             for item, vector in zip(texts, vectors, strict=True)
+            if item.row_id in present
         ]
         if not rows:
             return
@@ -113,6 +145,13 @@ class VectorRows(Rows):
                 row_ids=[item.row_id for item in done],
                 hashes=[item.content_hash for item in done],
             )
+
+    def _present(self, texts: Sequence[PendingText]) -> set[UUID]:
+        found: set[UUID] = set()
+        for kind in sorted({item.kind for item in texts}):
+            ids = [item.row_id for item in texts if item.kind is kind]
+            found.update(row.id for row in self.execute(_HOLD.format(table=_TABLES[kind]), row_ids=ids))
+        return found
 
     def drop_orphans(self) -> int:
         """Take rows off the queue that are no longer there; return how many."""

@@ -85,6 +85,14 @@ _BLOCKS_WITH = text(
     """
 )
 
+_MANY = 10_000
+"""Postings to take out at once from which on it is cheaper to read every block of their terms."""
+
+_BLOCKS_OF = text(
+    f"SELECT term, first_document, postings FROM ltmemory.word_blocks WHERE {_KEY} "
+    "AND term = ANY(CAST(:terms AS bigint[]))"
+)
+
 # Rarest terms first, until the budget of postings is spent; the rarest is always read. The first row holds the
 # totals and the fresh documents. One statement, so that a packing between two reads can neither hide nor double.
 _READ = text(
@@ -271,7 +279,10 @@ class WordRows(Rows):
         for term, document in gone:
             removed[term].append(document)
         terms, documents = zip(*gone, strict=True)
-        rows = self.execute(_BLOCKS_WITH, kind=kind, terms=list(terms), documents=list(documents)).all()
+        if len(gone) > _MANY:
+            rows = self.execute(_BLOCKS_OF, kind=kind, terms=list(removed)).all()
+        else:
+            rows = self.execute(_BLOCKS_WITH, kind=kind, terms=list(terms), documents=list(documents)).all()
         left = [(row.term, row.first_document, without(row.postings, removed[row.term])) for row in rows]
         self._put(kind, _PUT_BLOCKS, [block for block in left if block[2]])
         self._drop(kind, "word_blocks", [block[:2] for block in left if not block[2]])

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mira_ltmemory.protocols import EmbeddingModel
+
+if TYPE_CHECKING:
+    from mira_ltmemory.protocols import Vectors
 
 
 class FixedClock:
@@ -17,3 +27,16 @@ class FixedClock:
     def advance(self, **duration: float) -> datetime:
         self.moment += timedelta(**duration)
         return self.moment
+
+
+class WordEmbedder:
+    """An embedding model without weights: texts that share words are near each other. Safe to use after a fork."""
+
+    model = EmbeddingModel(name="words", dimension=384, sha256="0" * 64, max_tokens=10_000)
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        vectors = np.full((len(texts), self.model.dimension), 1e-3, dtype=np.float32)
+        for row, text in enumerate(texts):
+            for word in text.lower().split():
+                vectors[row, zlib.crc32(word.encode()) % self.model.dimension] += 1.0
+        return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from mira_ltmemory.errors import InvalidArgument
 from mira_ltmemory.protocols import Filter, Hit, Kind, Origin, Role, SearchResult
+from mira_ltmemory.services.search.periods import MAX_PERIODS
+from mira_ltmemory.services.search.query import Query, Voices, analyse
 from mira_ltmemory.services.search.rank import Ranking, rank
-from mira_ltmemory.store.analysis import query_terms
-from mira_ltmemory.store.search import CandidateQuery, Candidates, Details
+from mira_ltmemory.store.search import CandidateQuery, Candidates, Details, Speakers
 from mira_ltmemory.store.unit_of_work import Store
 
 if TYPE_CHECKING:
@@ -40,9 +42,11 @@ class QueryEmbedder(Protocol):
 class Searcher:
     """Searches the messages and passages of one user."""
 
-    def __init__(self, store: Store, embeddings: QueryEmbedder | None) -> None:
+    def __init__(self, store: Store, embeddings: QueryEmbedder | None, zone: tzinfo = UTC) -> None:
         self._store = store
         self._embeddings = embeddings
+        self._zone = zone
+        self._speakers = Speakers()  # replaced as a whole: several threads may search
 
     def search(
         self, kind: Kind, query: str, filter: Filter, limit: int, *, min_cosine: float | None = None
@@ -59,33 +63,50 @@ class Searcher:
         if not asked:
             return self._newest(kind, filter, limit)
         notes = [CUT] if len(query) > MAX_QUERY_CHARS else []
-        # Embedded before the transaction begins: no connection is held while the model works.
-        embedded = self._embeddings.embed_query(asked) if self._embeddings is not None else None
+        read = self.read(kind, asked)
+        # Embedded outside of transactions: no connection is held while the model works.
+        embedded = self._embeddings.embed_query(read.rewritten) if self._embeddings is not None else None
         if embedded is None:
             notes.append(WORDS_ONLY)
         number = max(CANDIDATES, 2 * limit)
         wanted = CandidateQuery(
             kind=kind,
             filter=filter,
-            terms=query_terms(asked),
+            terms=read.terms,
             vector=embedded[1] if embedded else None,
             model_id=embedded[0] if embedded else 0,
             by_words=number,
             by_vector=number,
+            around=CANDIDATES,
+            reach=1,
+            ranges=[moments for period in read.periods if (moments := period.moments(read.zone)) is not None],
         )
         with self._store.read() as unit:
             found = unit.search.candidates(wanted)
-            ranking = rank(found)
-            chosen = _order(found, ranking, min_cosine)[:limit]
+            ranking = rank(found, read)
+            chosen = in_order(found, ranking, min_cosine)[:limit]
             details = unit.search.details(kind, [found.rows[index].id for index in chosen])
         if embedded is not None and np.isnan(found.cosine[found.eligible]).any():
             notes.append(NOT_EMBEDDED)
         hits = [
-            _hit(kind, details[id], float(ranking.scores[index]), ranking.of(index))
+            as_hit(kind, details[id], float(ranking.scores[index]), ranking.of(index))
             for index in chosen
             if (id := found.rows[index].id) in details
         ]
         return SearchResult(hits=tuple(hits), total=found.total, notes=tuple(notes))
+
+    def read(self, kind: Kind, text: str) -> Query:
+        """What a query asks, given who speaks in the store and what time it is."""
+        now = self._store.clock.now()
+        voices = Voices(years=(now.year - 1, now.year))
+        if kind is Kind.MESSAGE:
+            with self._store.read() as unit:
+                speakers = self._speakers = unit.search.speakers(self._speakers)
+            years = voices.years
+            if speakers.oldest is not None and speakers.newest is not None:
+                years = tuple(range(speakers.oldest.year, speakers.newest.year + 1))[-MAX_PERIODS:]
+            voices = Voices(speakers.pairs, years)
+        return analyse(text, voices, now, self._zone, kind)
 
     def _newest(self, kind: Kind, filter: Filter, limit: int) -> SearchResult:
         with self._store.read() as unit:
@@ -94,11 +115,11 @@ class Searcher:
                 return SearchResult(hits=(), total=total, notes=(NOTHING_ASKED,))
             ids = unit.search.newest(kind, filter, limit)
             details = unit.search.details(kind, ids)
-        hits = tuple(_hit(kind, details[id], -float(place), {}) for place, id in enumerate(ids) if id in details)
+        hits = tuple(as_hit(kind, details[id], -float(place), {}) for place, id in enumerate(ids) if id in details)
         return SearchResult(hits=hits, total=total, notes=(NEWEST,))
 
 
-def _order(found: Candidates, ranking: Ranking, min_cosine: float | None) -> list[int]:
+def in_order(found: Candidates, ranking: Ranking, min_cosine: float | None) -> list[int]:
     """Indexes of the rows that may be shown, best first; the newest first among equals, then by id."""
     shown = np.flatnonzero(found.eligible)
     if min_cosine is not None:
@@ -113,7 +134,8 @@ def _order(found: Candidates, ranking: Ranking, min_cosine: float | None) -> lis
     )
 
 
-def _hit(kind: Kind, row: Details, score: float, features: dict[str, float]) -> Hit:
+def as_hit(kind: Kind, row: Details, score: float, features: dict[str, float]) -> Hit:
+    """A row as a hit."""
     return Hit(
         kind=kind,
         id=row.id,

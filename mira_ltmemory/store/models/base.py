@@ -83,7 +83,9 @@ class UserState(Base, table=True):
 
     user_id: UUID = Field(primary_key=True)
     last_change_set_id: int = Field(sa_type=BigInteger, nullable=False, sa_column_kwargs={"server_default": text("0")})
-    kept_from: int = Field(default=0, sa_type=BigInteger, nullable=False, sa_column_kwargs={"server_default": text("0")})
+    kept_from: int = Field(
+        default=0, sa_type=BigInteger, nullable=False, sa_column_kwargs={"server_default": text("0")}
+    )
 
 
 class ChangeSet(Base, table=True):

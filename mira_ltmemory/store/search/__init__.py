@@ -2,5 +2,15 @@
 
 from mira_ltmemory.store.search.index import index_name, register_model
 from mira_ltmemory.store.search.rows import Candidate, CandidateQuery, Candidates, Details, SearchRows
+from mira_ltmemory.store.search.voices import Speakers
 
-__all__ = ["Candidate", "CandidateQuery", "Candidates", "Details", "SearchRows", "index_name", "register_model"]
+__all__ = [
+    "Candidate",
+    "CandidateQuery",
+    "Candidates",
+    "Details",
+    "SearchRows",
+    "Speakers",
+    "index_name",
+    "register_model",
+]

@@ -19,6 +19,7 @@ from mira_ltmemory.store.postings import Corpus, best, bm25, counts_in, counts_o
 from mira_ltmemory.store.rows import Rows
 from mira_ltmemory.store.search.index import index_name
 from mira_ltmemory.store.search.sql import TABLES, Condition, VectorSide, candidates, condition
+from mira_ltmemory.store.search.voices import Speakers, VoiceRows
 from mira_ltmemory.store.words import KIND_NUMBERS, Found
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ EXCERPT_CHARS = 2_000
 """Characters of a candidate's content that a ranking sees."""
 
 _FIRST_CHUNK = 1_000
+_FEW_VECTORS = 20.0
 _IN_RANGE = 2_000
 
 _SCOPE = """
@@ -137,7 +139,8 @@ class Candidates:
     the words; ``previous`` and ``next`` (n,) are indexes of the neighbours in the conversation, -1 where unknown.
     ``total`` counts the rows that the filter leaves;
     a count that goes far beyond what an exact search could take in ends there.
-    ``unread`` are frequent words that were scored and not searched for.
+    ``unread`` are frequent words that were scored and not searched for. ``centred`` (n,) is the cosine of what tells
+    row and query from the usual row: texts of one user resemble each other, and a bland one resembles every query.
     """
 
     rows: list[Candidate]
@@ -152,6 +155,7 @@ class Candidates:
     total: int
     exact: bool
     unread: tuple[str, ...] = ()
+    centred: NDArray[np.float64] | None = None
 
     @property
     def eligible(self) -> NDArray[np.bool_]:
@@ -203,6 +207,10 @@ class SearchRows(Rows):
                 self.execute(_SCAN_SETTINGS, ef_search=str(max(query.by_vector, 40)))
         rows = self._gather(query, passes, documents, side, terms=bool(found.unread))
         return _assemble(query, rows, found, scope.total, exact=side is None or side.exact)
+
+    def speakers(self, known: Speakers) -> Speakers:
+        """Who speaks in the user's messages, given what was known before."""
+        return VoiceRows(self._unit).read(known)
 
     def newest(self, kind: Kind, wanted: Filter, limit: int) -> list[str]:
         """Ids of the newest rows that pass, newest first."""
@@ -312,8 +320,21 @@ def _assemble(query: CandidateQuery, rows: Sequence[Any], found: Found, total: i
         next=following,
         total=total,
         exact=exact,
+        centred=_centred(rows),
         unread=tuple(word for word, term in query.terms.items() if term in found.unread),
     )
+
+
+def _centred(rows: Sequence[Any]) -> NDArray[np.float64]:
+    """Cosines less the mean vector, which counts the less the fewer vectors it was made from."""
+    table = np.array(
+        [(row.cosine, row.row_usual, row.asked_usual, row.usual_usual, row.sample) for row in rows], dtype=np.float64
+    ).reshape(len(rows), 5)
+    cosine, of_row, of_query, of_mean, sample = table.T
+    share = sample / (sample + _FEW_VECTORS)
+    of_row, of_query, of_mean = share * of_row, share * of_query, share**2 * of_mean
+    norms = np.maximum((1 - 2 * of_row + of_mean) * (1 - 2 * of_query + of_mean), 1e-6)
+    return np.asarray((cosine - of_row - of_query + of_mean) / np.sqrt(norms))
 
 
 def _counts(rows: Sequence[Any], found: Found, terms: Sequence[int]) -> NDArray[np.float64]:

@@ -19,6 +19,17 @@ _COLUMNS = {
 }
 
 
+SAMPLED = 500
+"""Vectors of the user whose mean is what is usual: the first by id, which is as good as by chance."""
+
+# Inner products with the mean of a sample of the vectors: what tells a row or a query from the usual one.
+_CENTRED = (
+    "m.sample, m.asked AS asked_usual, m.usual AS usual_usual, "
+    "-(CAST(v.embedding AS halfvec({dimension})) <#> m.mean) AS row_usual"
+)
+_UNCENTRED = "0 AS sample, 0 AS asked_usual, 0 AS usual_usual, NULL::real AS row_usual"
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """What a filter asks of ``r``, as SQL with its parameters. ``sql`` is never empty."""
@@ -94,9 +105,9 @@ def candidates(
     """One statement for all candidates with their features.
 
     Parameters: ``kind_number``, ``documents`` (found by words, best first), ``excerpt`` (characters), those of
-    ``passes``; with ``vectors`` also ``vector`` and ``nearest``; with ``ranges`` of time ``from_N``, ``to_N``,
-    ``in_range`` and ``per_range``; with ``reach``, neighbours on either side of a message, ``around``: how many of
-    the best of each source have them. ``terms`` says whether the packed terms come along.
+    ``passes``; with ``vectors`` also ``vector`` and ``nearest``; with ``ranges`` of time ``from_N``, ``to_N``, ``in_range`` and ``per_range``; with ``reach``,
+    neighbours on either side of a message, ``around``: how many of the best of each source have them. ``terms``
+    says whether the packed terms come along.
     """
     parts = [
         "SELECT d.row_id AS id, f.place FROM unnest(CAST(:documents AS int[])) WITH ORDINALITY AS f (document, place) "
@@ -105,12 +116,13 @@ def candidates(
     if vectors is not None:
         parts.append(vectors.nearest(kind, passes))
     parts += [_in_range(kind, passes, vectors, number) for number in range(ranges)]
+    centre = _centre(kind, vectors) if vectors is not None else ""
     near = _neighbours(reach) if kind is Kind.MESSAGE and reach else ""
     beside = "UNION ALL SELECT id, false, step = 1 FROM near" if near else ""
     return f"""
     WITH base AS MATERIALIZED (
         SELECT id, min(place) AS place FROM ({" UNION ALL ".join(f"({part})" for part in parts)}) p GROUP BY id
-    ){near}, chosen AS (
+    ){near}{centre}, chosen AS (
         SELECT id, bool_or(central) AS central, bool_or(direct) AS direct
         FROM (SELECT id, {"place <= :around" if near else "false"} AS central, true AS direct FROM base {
         beside
@@ -118,11 +130,13 @@ def candidates(
     )
     SELECT CAST(r.id AS text) AS id, left(r.content, :excerpt) AS excerpt, r.said_at, r.origin, {_COLUMNS[kind]},
         c.central, c.direct AND ({passes}) AS eligible, d.document, d.length,
-        {"d.terms" if terms else "NULL AS terms"}, {"1 - " + vectors.distance if vectors else "NULL::real"} AS cosine
+        {"d.terms" if terms else "NULL AS terms"}, {"1 - " + vectors.distance if vectors else "NULL::real"} AS cosine,
+        {_CENTRED.format(dimension=vectors.dimension) if vectors else _UNCENTRED}
     FROM chosen c JOIN {TABLES[kind]} r ON r.user_id = :user_id AND r.id = c.id
     LEFT JOIN ltmemory.word_documents d ON d.user_id = :user_id AND d.kind = :kind_number AND d.row_id = c.id
     {
-        f"LEFT JOIN ltmemory.vectors v ON {vectors.of(kind)} AND v.row_id = r.id AND v.content_hash = r.content_hash"
+        f"LEFT JOIN ltmemory.vectors v ON {vectors.of(kind)} AND v.row_id = r.id AND v.content_hash = r.content_hash "
+        "CROSS JOIN centre m"
         if vectors
         else ""
     }
@@ -140,6 +154,18 @@ def _in_range(kind: Kind, passes: str, vectors: VectorSide | None, number: int) 
     join = f"LEFT JOIN ltmemory.vectors v ON {vectors.of(kind)} AND {same}"
     order = f"ORDER BY {vectors.distance} NULLS LAST, r.said_at DESC"
     return f"SELECT r.id, row_number() OVER ({order}) AS place FROM ({rows}) r {join} {order} LIMIT :per_range"
+
+
+def _centre(kind: Kind, vectors: VectorSide) -> str:
+    half = f"halfvec({vectors.dimension})"
+    return f""", usual AS MATERIALIZED (
+        SELECT count(*) AS sample, CAST(avg(embedding) AS {half}) AS mean FROM (
+            SELECT CAST(v.embedding AS {half}) AS embedding FROM ltmemory.vectors v WHERE {vectors.of(kind)}
+            ORDER BY v.row_id, v.content_hash LIMIT {SAMPLED}
+        ) s
+    ), centre AS MATERIALIZED (
+        SELECT sample, mean, -(mean <#> CAST(:vector AS {half})) AS asked, -(mean <#> mean) AS usual FROM usual
+    )"""
 
 
 def _neighbours(reach: int) -> str:

@@ -1,0 +1,134 @@
+"""English as queries and messages use it: every word list and pattern of the ranking, in one place.
+
+In another language none of them matches, and a search goes by words, meaning and time alone.
+"""
+
+from __future__ import annotations
+
+import re
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+META_WORDS = _set(
+    """
+    conversation conversations chat chats discussion discussions discuss discussed discussing talk talked talking
+    message messages summary summaries summarize summarise overview recap list listed order item items walk
+    comprehensive clear brief detailed brought bring aspect aspects throughout across different various please give
+    gave show provide provided explain explained remind remember recall ask asked describe described help want know
+    let get got overall total way kind type thing things
+    """
+)
+"""Words with which people talk about a conversation: a query keeps them only if it holds nothing else."""
+
+ROLE_WORDS = frozenset({"user", "assistant", "tool", "system", "human", "ai", "bot"})
+"""Speakers that are called so have no name."""
+
+NAMES_THAT_ARE_WORDS = _set(
+    """
+    april art august autumn bill bob brook chase chip christian clay dawn dean drew eve faith frank grace grant guy
+    hope iris ivy jack jade jay joy june lily mark may max mia miles nick olive page pat penny pierce rob robin rose
+    ruby sky sue summer violet will wade
+    """
+)
+"""Names that are words: they name someone only with a capital letter, and not as the first word."""
+
+DIMINUTIVES = frozenset({"", "y", "ie", "i", "ey", "o", "s"})
+"""How a name goes on after the beginning that it shares with its long form."""
+
+THE_USERS = re.compile(r"\bthe user['’]s\b", re.I)
+THE_USER = re.compile(r"\bthe user\b", re.I)
+THE_ASSISTANTS = re.compile(r"\bthe assistant['’]s\b", re.I)
+THE_ASSISTANT = re.compile(r"\bthe assistant\b", re.I)
+FIRST_PERSON = re.compile(r"\b(?:I|I['’](?:m|ve|d|ll)|[Mm]y|[Mm]e|[Mm]ine)\b")
+FIRST_PERSON_TOLD = frozenset({"i", "i'm", "i've", "i'd", "i'll", "my", "we", "we're", "we've", "our", "me"})
+"""A message that holds one of these tells of its speaker."""
+
+PRONOUNS = (
+    (re.compile(r"\b(?:[Hh]e|[Ss]he)\b"), "I"),
+    (re.compile(r"\b(?:his|hers?)\b"), "my"),
+    (re.compile(r"\bhim\b"), "me"),
+    (re.compile(r"\b(?:himself|herself)\b"), "myself"),
+)
+"""What is said of the person whom a query is about, as that person would say it."""
+
+POLITE = re.compile(
+    r"^\W*(?:please\s+)?(?:(?:can|could|would|will) you\b)?(?:\s*please)?\s*(?:\b(?:tell|remind|show|give) me\b)?", re.I
+)
+"""The polite beginning of a request: its "you" and its "me" are nobody's subject."""
+
+ASKS_ASSISTANT = re.compile(
+    r"\b(?:did|have|had|do) you\b|\b(?:you|the assistant) (?:recommend|suggest|advis|help|gave|give|explain|provid"
+    r"|propos|told|tell|list|said|say|describ|show|mention|walk)|\bdid the assistant\b",
+    re.I,
+)
+ASKS_SUMMARY = re.compile(r"\b(?:summar|overview|recap)", re.I)
+ASKS_WHEN = re.compile(
+    r"\W*(?:when|what (?:date|day|month|year|time)|which (?:month|year|day)|how long|in (?:which|what) (?:month|year)"
+    r"|since when|how many (?:days|weeks|months|years))\b",
+    re.I,
+)
+ASKS_NAME = re.compile(
+    r"^\W*(?:where|who|whose|whom)\b|\b(?:which|what) (?:\w+ )?(?:city|cities|country|countries|state|places?|location"
+    r"|town|park|school|company|restaurant|team|books?|movies?|games?|person|friend|author|band|artist)\b",
+    re.I,
+)
+
+MONTHS = (
+    "january", "february", "march", "april", "may", "june",
+    "july", "august", "september", "october", "november", "december",
+)  # fmt: skip
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+NUMBERS = {
+    "a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8,
+    "nine": 9, "ten": 10, "few": 3, "couple": 2,
+}  # fmt: skip
+AMBIGUOUS_MONTHS = frozenset({"may", "march", "mar", "sep", "jan", "jun", "dec"})
+"""Months that are words or names as well: they need a capital letter, and a year or a preposition."""
+
+_MONTH = rf"({'|'.join(MONTHS)}|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)"
+DAY_MONTH = re.compile(rf"\b(\d{{1,2}})(?:st|nd|rd|th)?(?: of)? {_MONTH}\b\.?,?(?: (\d{{4}})\b)?", re.I | re.A)
+MONTH_DAY = re.compile(rf"\b{_MONTH}\.? (\d{{1,2}})(?:st|nd|rd|th)?\b(?:,? (\d{{4}})\b)?", re.I | re.A)
+ISO_DAY = re.compile(r"\b(\d{4})-(\d\d)-(\d\d)\b", re.A)
+MONTH_ALONE = re.compile(rf"\b{_MONTH}\b,?(?: of)?(?: (\d{{4}})\b)?", re.I | re.A)
+BEFORE_MONTH = re.compile(r"\b(?:in|of|since|by|during|until|last|this|early|late|mid|for)\s{1,4}$", re.I)
+YEAR = re.compile(r"\b((?:19|20)\d\d)\b", re.A)
+
+RELATIVE_DAYS = (
+    (re.compile(r"\b(?:yesterday|last night)\b", re.I), -1),
+    (re.compile(r"\b(?:today|tonight|this morning)\b", re.I), 0),
+)
+RELATIVE_WEEKS = (
+    (re.compile(r"\blast week\b", re.I), -7, -1),
+    (re.compile(r"\bthis week\b", re.I), 0, 6),
+    (re.compile(r"\b(?:last|past) weekend\b", re.I), -2, -1),
+)
+LAST_WEEKDAY = re.compile(rf"\b(?:last|on) ({'|'.join(WEEKDAYS)})\b", re.I)
+LAST_MONTH = re.compile(r"\blast month\b", re.I)
+THIS_MONTH = re.compile(r"\bthis month\b", re.I)
+AGO = re.compile(rf"\b(\d{{1,2}}|{'|'.join(NUMBERS)})(?: of)? (day|week|month|year)s? ago\b", re.I | re.A)
+
+TELLS_TIME = (
+    _set(
+        """
+        yesterday today tonight tomorrow ago since day days week weeks weekend weekends month months year years
+        summer winter autumn
+        """
+    )
+    | (frozenset(MONTHS) - {"may"})
+    | frozenset(WEEKDAYS)
+    | {str(year) for year in range(1900, 2100)}
+)
+"""What an answer to "when" holds."""
+
+NAME_INSIDE = re.compile(r" (?<=[a-z0-9,;:'’] )[A-Z][A-Za-z]+")
+"""A capital letter in the middle of a sentence, with the space before it (which makes the search quick)."""
+
+_MARKS = str.maketrans(dict.fromkeys('.,;:!?()[]"*_/-\n', " ") | {"’": "'"})
+
+
+def plain_words(text: str) -> frozenset[str]:
+    """The words of a text, roughly and quickly: lower-case, parted at white space and common marks."""
+    return frozenset(text.lower().translate(_MARKS).split())

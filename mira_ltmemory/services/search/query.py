@@ -1,0 +1,205 @@
+"""Reads a query: whom it is about, what kind of answer it wants, which days it names. Pure: no store, no model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+
+from mira_ltmemory.protocols import Kind, Role
+from mira_ltmemory.services.search import english as en
+from mira_ltmemory.services.search.periods import Period, periods_in
+from mira_ltmemory.store.analysis import STOP_WORDS, bare, query_terms, term_of, words
+
+_NAMED = re.compile(r"\w+(?:['’](?!s\b)\w+)*")
+_MIN_SHORT, _MIN_NICKNAME = 3, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Voices:
+    """Who speaks in a store: each pair of role and speaker, and the years of its messages."""
+
+    pairs: frozenset[tuple[str, str | None]] = frozenset()
+    years: tuple[int, ...] = ()
+
+    @property
+    def people(self) -> list[str]:
+        """Speakers that have a name, in order."""
+        return sorted({speaker for _, speaker in self.pairs if speaker and _is_name(speaker)})
+
+    @property
+    def owner(self) -> str | None:
+        """The name of the user, where one person alone speaks as such."""
+        named = {speaker for role, speaker in self.pairs if role == Role.USER and speaker and _is_name(speaker)}
+        return named.pop() if len(named) == 1 else None
+
+    @property
+    def sides(self) -> bool:
+        """Whether a user talks with an assistant, and not a person with a person."""
+        return all(role != Role.ASSISTANT or not (name and _is_name(name)) for role, name in self.pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What a query was found to ask. ``rewritten`` is what is embedded: evidence is said in the first person.
+
+    ``people`` are speakers of the store, in order; the first is whom it is about. ``owner``: it is about the user
+    himself. ``assistant``: about what the assistant said. ``when`` and ``named``: it wants a time, or a name.
+    """
+
+    rewritten: str = ""
+    terms: dict[str, int] = field(default_factory=dict)
+    people: tuple[str, ...] = ()
+    owner: bool = False
+    assistant: bool = False
+    summary: bool = False
+    when: bool = False
+    named: bool = False
+    sides: bool = False
+    periods: tuple[Period, ...] = ()
+    known_names: frozenset[str] = frozenset()
+    zone: tzinfo = UTC
+
+
+def analyse(text: str, voices: Voices, now: datetime, zone: tzinfo = UTC, kind: Kind = Kind.MESSAGE) -> Query:
+    """Read a query for the messages of these speakers, or for passages. Any text will do.
+
+    Passages have no speaker and tell of people by their names, so for them nothing is rewritten.
+    """
+    periods = periods_in(text, voices.years, now.astimezone(zone).date())
+    when, named = bool(en.ASKS_WHEN.match(text)), bool(en.ASKS_NAME.search(text))
+    if kind is not Kind.MESSAGE:
+        terms = telling(text, ())
+        return Query(rewritten=text, terms=terms, when=when, named=named, periods=periods, zone=zone)
+    found = people_in(text, voices.people)
+    core = en.POLITE.sub("", text)
+    user = bool(en.THE_USER.search(text))
+    owner = not found and (user or bool(en.FIRST_PERSON.search(core)))
+    people = tuple(dict.fromkeys(speaker for speaker, _ in found))
+    if owner and not voices.sides and voices.owner:
+        people = (voices.owner,)
+    ignored = [written for _, written in found] + [part for person in people for part in person.split()]
+    if user:
+        ignored.append("user")
+    if en.THE_ASSISTANT.search(text):
+        ignored.append("assistant")
+    return Query(
+        rewritten=rewritten(text, found),
+        terms=telling(text, ignored),
+        people=people,
+        owner=owner,
+        assistant=not people and not user and bool(en.ASKS_ASSISTANT.search(core)),
+        summary=bool(en.ASKS_SUMMARY.search(text)),
+        when=when,
+        named=named,
+        sides=voices.sides,
+        periods=periods,
+        known_names=frozenset(part for person in voices.people for part in person.split()) | {"I"},
+        zone=zone,
+    )
+
+
+def telling(text: str, ignored: Iterable[str]) -> dict[str, int]:
+    """The query's words and terms without names and words about conversations, where others remain."""
+    asked = query_terms(text)
+    without = {term_of(word) for name in ignored for word in words(name)}
+    left = {word: term for word, term in asked.items() if term not in without} or asked
+    return {word: term for word, term in left.items() if bare(word) not in en.META_WORDS} or left
+
+
+def people_in(text: str, speakers: Sequence[str]) -> list[tuple[str, str]]:
+    """Speakers whom a text names, in order, each as it is written: whole names, parts, short forms and nicknames.
+
+    What fits several speakers by a short form names nobody.
+    """
+    parts = _by_part(speakers)
+    found: list[tuple[str, str]] = []
+    end = -1
+    for number, match in enumerate(_NAMED.finditer(text)):
+        written = match.group()
+        speaker = parts.get(written.casefold())
+        if speaker is None:
+            speaker = _nicknamed(written, speakers)
+        elif not _is_meant(written, first=number == 0):
+            continue
+        if speaker is None:
+            continue
+        if found and found[-1][0] == speaker and text[end : match.start()] == " ":
+            found[-1] = speaker, f"{found[-1][1]} {written}"  # first name and surname are one
+        else:
+            found.append((speaker, written))
+        end = match.end()
+    # Names in scripts that do not part words.
+    spelled = {speaker for speaker, _ in found}
+    found += [
+        (name, name) for name in speakers
+        if name not in spelled and len(name) > 1 and not name.isascii() and name in text
+    ]  # fmt: skip
+    return found
+
+
+def rewritten(text: str, found: Sequence[tuple[str, str]]) -> str:
+    """The query as the person whom it is about would say it: evidence is said in the first person.
+
+    The other people become "you", as that person would call them; so does the assistant.
+    """
+    result = en.THE_USER.sub("I", en.THE_USERS.sub("my", text))
+    result = en.THE_ASSISTANT.sub("you", en.THE_ASSISTANTS.sub("your", result))
+    if not found:
+        return result
+    forms = {written: ("my", "I") if speaker == found[0][0] else ("your", "you") for speaker, written in found}
+    longest = "|".join(re.escape(written) for written in sorted(forms, key=lambda written: (-len(written), written)))
+    result = re.sub(rf"\b({longest})(['’]s?(?=\W|$))?(?!\w)", lambda m: forms[m[1]][0 if m[2] else 1], result)
+    if not en.FIRST_PERSON.search(en.POLITE.sub("", text)):
+        for pattern, own in en.PRONOUNS:
+            result = pattern.sub(own, result)
+    return result
+
+
+def _is_name(speaker: str) -> bool:
+    return speaker.strip().casefold() not in en.ROLE_WORDS
+
+
+def _by_part(speakers: Sequence[str]) -> dict[str, str]:
+    """Who is meant by each part of a name: the first speaker, those whose name begins with it before others."""
+    found: dict[str, str] = {}
+    names = [(speaker, _NAMED.findall(speaker)) for speaker in speakers]
+    for place in (slice(0, 1), slice(1, None)):
+        for speaker, parts in names:
+            for part in parts[place]:
+                if part.casefold() not in STOP_WORDS - en.NAMES_THAT_ARE_WORDS:
+                    found.setdefault(part.casefold(), speaker)
+    return found
+
+
+def _is_meant(written: str, *, first: bool) -> bool:
+    """Whether a word that is part of a speaker's name stands for the speaker."""
+    word = written.casefold()
+    if word in en.NAMES_THAT_ARE_WORDS:
+        return written[0].isupper() and not first
+    return written[0].isupper() or not written[0].islower() or len(word) >= _MIN_NICKNAME
+
+
+def _nicknamed(written: str, speakers: Sequence[str]) -> str | None:
+    word = written.casefold()
+    if len(word) < _MIN_SHORT or not written[0].isupper() or word in STOP_WORDS or word in en.META_WORDS:
+        return None
+    if word in en.MONTHS or word in en.WEEKDAYS:
+        return None
+    fitting = {speaker for speaker in speakers if (parts := _NAMED.findall(speaker)) and _short(word, parts[0])}
+    return fitting.pop() if len(fitting) == 1 else None
+
+
+def _short(word: str, name: str) -> bool:
+    """Whether one of the two is a short form of the other: its beginning, or that and a diminutive ending."""
+    short, long = sorted((word, name.casefold()), key=len)
+    if long.startswith(short):
+        return len(short) >= _MIN_SHORT
+    if len(short) < _MIN_NICKNAME or len(long) < len(short) + 2:
+        return False
+    return any(
+        short.endswith(ending) and len(stem := short.removesuffix(ending)) >= _MIN_NICKNAME and long.startswith(stem)
+        for ending in en.DIMINUTIVES
+        if ending
+    )
