@@ -69,7 +69,9 @@ def _open(host: Host, arguments: Mapping[str, Any]) -> MemoryManager | DegradedM
         publish = getattr(host, "publish", None)
         if publish is not None:
             publish(settings)
-        return open_memory(settings, llm=host.llm)
+        memory = open_memory(settings, llm=host.llm)
+        memory.blocks.untrusted.live = host.messages
+        return memory
     except LtMemoryError as error:
         logger.warning("the long-term memory is off: %s", error)
         return degraded(settings, error)

@@ -70,6 +70,16 @@ class OnnxEmbedder:
             return self._embed_cached(texts[0])
         return self._embed(texts)
 
+    def clear(self) -> None:
+        """Forget the texts and vectors that are kept in memory."""
+        with self._lock:
+            self._cache.clear()
+
+    def cached_texts(self) -> list[str]:
+        """The texts that are kept in memory with their vectors."""
+        with self._lock:
+            return list(self._cache)
+
     def _embed_cached(self, text: str) -> Vectors:
         with self._lock:
             known = self._cache.get(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from mira_ltmemory.errors import EmbeddingError
 from mira_ltmemory.protocols import Embedder, EmbeddingModel, Progress, no_progress
@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PROBLEM = "search by meaning"
+
+
+@runtime_checkable
+class KeepsTexts(Protocol):
+    """An embedder that remembers texts, and can forget them."""
+
+    def clear(self) -> None:
+        """Forget every text."""
+        ...
 
 
 class EmbeddingService:
@@ -88,6 +97,20 @@ class EmbeddingService:
             done += len(waiting)
             progress("embedding", min(done, total), total)
         return done
+
+    def enqueue_missing(self, max_chars: int) -> int:
+        """Enqueue every text of at most ``max_chars`` characters that the present model has not embedded."""
+        if self._embedder is None:
+            return 0
+        model_id = self._known_model(self._embedder)
+        with self._store.upkeep() as unit:
+            return unit.vectors.enqueue_missing(model_id, max_chars)
+
+    def forget(self) -> None:
+        """Let the embedder forget the texts that it remembers."""
+        embedder: object = self._embedder
+        if isinstance(embedder, KeepsTexts):
+            embedder.clear()
 
     def _known_model(self, embedder: Embedder) -> int:
         if self._model_id is None:

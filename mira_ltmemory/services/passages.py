@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from mira_ltmemory.config import MemoryConfig
-from mira_ltmemory.errors import InvalidArgument
+from mira_ltmemory.errors import Erased, InvalidArgument
 from mira_ltmemory.protocols import Actor, Change, Clock, Filter, Kind, Origin, SearchResult
 from mira_ltmemory.services.embeddings import EmbeddingService
 from mira_ltmemory.services.redaction import Redactor
@@ -70,6 +70,8 @@ class PassageManager:
                 row.tags = list(dict.fromkeys([*row.tags, *wanted]))
                 unit.passages.add([row])
             else:
+                if change is not None and change.actor is not Actor.USER:
+                    _refuse_erased(unit, content_hash(text))
                 row = self._row(unit, text, wanted, change)
                 unit.passages.add([row])
                 unit.words.add(Kind.PASSAGE, [(row.id, text)])
@@ -91,8 +93,17 @@ class PassageManager:
     def search(self, query: str, filter: Filter | None = None, limit: int | None = None) -> SearchResult:
         """Find passages by meaning and words, best first, at most ``limit`` (1 to 50)."""
         return self._searcher.search(
-            Kind.PASSAGE, query, filter or Filter(), limit or self._settings.max_search_results
+            Kind.PASSAGE,
+            query,
+            filter or Filter(),
+            limit or self._settings.max_search_results,
+            min_cosine=self._settings.similarity_threshold,
         )
+
+    def pack_words(self) -> int:
+        """Move what was indexed lately into the packed word index, which is read faster; return how much."""
+        with self._store.upkeep() as unit:
+            return unit.words.pack(Kind.PASSAGE)
 
     def count(self) -> int:
         """How many passages are stored."""
@@ -114,6 +125,15 @@ class PassageManager:
             content_hash=content_hash(text),
             tags=list(tags),
             said_at=self._clock.now(),
+        )
+
+
+def _refuse_erased(unit: SqlUnitOfWork, text_hash: UUID) -> None:
+    erased_at = unit.erasure.text_erased(text_hash)
+    if erased_at is not None:
+        raise Erased(
+            f"This text was erased at the user's request on {erased_at.date().isoformat()} and is not stored again; "
+            "nothing was changed. Only the user may store it anew."
         )
 
 

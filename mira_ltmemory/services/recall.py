@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from uuid import UUID
 
 from mira_ltmemory.config import MemoryConfig
@@ -38,12 +40,18 @@ class RecallManager:
         self._searcher = searcher
 
     def capture(
-        self, messages: Sequence[IncomingMessage], change: Change | None = None, progress: Progress = no_progress
+        self,
+        messages: Sequence[IncomingMessage],
+        change: Change | None = None,
+        progress: Progress = no_progress,
+        *,
+        as_run: bool = False,
     ) -> list[IncomingMessage]:
         """Store the messages that are not stored yet and return those. Capturing one twice stores it once.
 
-        Recalled text, which is memory shown again, is never captured. Raises ``StoreError``; batches that
-        were stored before the error stay.
+        Recalled text, which is memory shown again, is never captured. ``as_run`` makes ``change`` the parent of one
+        change set a batch, so that one undo takes all of them back; where nothing is new, there is none.
+        Raises ``StoreError``; batches that were stored before the error stay.
         """
         by_conversation: dict[str, list[IncomingMessage]] = defaultdict(list)
         for message in messages:
@@ -51,12 +59,13 @@ class RecallManager:
                 by_conversation[message.conversation_id].append(message)
         total = sum(len(group) for group in by_conversation.values())
         change = change or Change(Actor.SYSTEM, "capture", "messages of the conversation")
+        change_of_part = self._begin_run(change) if as_run else (lambda: change)
         stored: list[IncomingMessage] = []
         done = 0
         for conversation_id, group in by_conversation.items():
             for start in range(0, len(group), _BATCH):
                 batch = group[start : start + _BATCH]
-                stored += self._capture_batch(conversation_id, batch, change)
+                stored += self._capture_batch(conversation_id, batch, change_of_part)
                 done += len(batch)
                 progress("storing", done, total)
         return stored
@@ -67,13 +76,26 @@ class RecallManager:
             Kind.MESSAGE, query, filter or Filter(), limit or self._settings.max_search_results
         )
 
+    def pack_words(self) -> int:
+        """Move what was indexed lately into the packed word index, which is read faster; return how much."""
+        with self._store.upkeep() as unit:
+            return unit.words.pack(Kind.MESSAGE)
+
     def count(self) -> int:
         """How many messages are kept."""
         with self._store.read() as unit:
             return unit.messages.count()
 
+    def _begin_run(self, change: Change) -> Callable[[], Change]:
+        @cache
+        def part() -> Change:
+            with self._store.write(change) as unit:
+                return replace(change, parent=unit.change_set_id)
+
+        return part
+
     def _capture_batch(
-        self, conversation_id: str, batch: Sequence[IncomingMessage], change: Change
+        self, conversation_id: str, batch: Sequence[IncomingMessage], change: Callable[[], Change]
     ) -> list[IncomingMessage]:
         with self._store.read() as unit:
             key = unit.messages.conversation_key(storable(conversation_id))
@@ -81,7 +103,7 @@ class RecallManager:
         if not new:
             return []
         prepared = [(message, *self._redactor.redact(storable(message.content))) for message in new]
-        with self._store.write(change) as unit:
+        with self._store.write(change()) as unit:
             # Asked again under the user's lock: another process may have captured them meanwhile.
             still_new = {message.external_id for message in _unknown(unit, key, new)}
             unit.messages.ensure_conversation(
@@ -131,6 +153,11 @@ class RecallManager:
 
 def _unknown(unit: SqlUnitOfWork, key: UUID, batch: Sequence[IncomingMessage]) -> list[IncomingMessage]:
     known = unit.messages.known(key, [storable(message.external_id) for message in batch])
+    # What was erased stays away: not known, and not new either.
+    ids = {storable(message.external_id) for message in batch}
+    keys = {external_id: unit.messages.message_key(key, external_id) for external_id in ids}
+    erased = unit.erasure.tombstoned(Kind.MESSAGE.value, list(keys.values()))
+    known |= {external_id for external_id, id in keys.items() if id in erased}
     fresh: dict[str, IncomingMessage] = {}
     for message in batch:
         if storable(message.external_id) not in known:

@@ -41,8 +41,11 @@ class MemoryStatus:
 class StatusService:
     """Reads the state of one user's memory."""
 
-    def __init__(self, store: Store, embeddings: EmbeddingService, problems: Problems) -> None:
+    def __init__(
+        self, store: Store, embeddings: EmbeddingService, problems: Problems, *, max_embedded_chars: int
+    ) -> None:
         self._store = store
+        self._max_embedded_chars = max_embedded_chars
         self._embeddings = embeddings
         self._problems = problems
 
@@ -77,7 +80,8 @@ class StatusService:
             ]
 
     def check_health(self, run: JobRun) -> JobReport:
-        """The health job: look whether the database answers and every text that should has its vector."""
+        """The health job: look whether the database answers, and enqueue every text that should have a vector."""
+        missing = self._embeddings.enqueue_missing(self._max_embedded_chars)
         status = self.read()
         if self._embeddings.available and status.pending == 0:
             verdict = "Memory is healthy."
@@ -91,6 +95,7 @@ class StatusService:
                 "messages": status.messages,
                 "passages": status.passages,
                 "pending": status.pending,
+                "missing_vectors": missing,
                 "problems": len(status.problems),
             },
         )

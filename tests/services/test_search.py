@@ -17,7 +17,6 @@ from mira_ltmemory.errors import InvalidArgument
 from mira_ltmemory.protocols import Actor, Change, EmbeddingModel, Filter, Kind, Origin, Role, SearchResult
 from mira_ltmemory.services.search import Searcher
 from mira_ltmemory.services.search import searcher as notes
-from mira_ltmemory.services.search.rank import standardised
 from mira_ltmemory.store.database import Database
 from mira_ltmemory.store.models import Conversation, Message, Passage, content_hash
 from mira_ltmemory.store.search import register_model
@@ -224,10 +223,3 @@ def test_no_connection_is_held_while_the_query_is_embedded(store: Store, meaning
     held: list[int] = []
     Searcher(store, Watching(meanings.model_id)).search(Kind.MESSAGE, "river", Filter(), 5)
     assert held == [0]
-
-
-def test_standardising_knows_nothing_of_what_is_unknown() -> None:
-    assert standardised(np.array([1.0, np.nan, 3.0])).tolist() == [-1, 0, 1]
-    assert standardised(np.array([2.0, 2.0])).tolist() == [0, 0]
-    assert standardised(np.array([np.nan])).tolist() == [0]
-    assert standardised(np.array([])).tolist() == []

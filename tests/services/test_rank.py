@@ -1,0 +1,156 @@
+"""The features of the ranking, each explained on its own, and the order that they make."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from mira_ltmemory.services.search.features import features, known, session_level, sessions
+from mira_ltmemory.services.search.periods import Period
+from mira_ltmemory.services.search.query import Query
+from mira_ltmemory.services.search.rank import WEIGHTS, rank
+from mira_ltmemory.store.postings import Corpus
+from mira_ltmemory.store.search import Candidate, Candidates
+
+START = datetime(2025, 1, 1, 12, tzinfo=UTC)
+
+
+def candidate(content: str = "well", *, speaker: str | None = None, role: str | None = None, hours: float = 0.0,
+              conversation: str | None = "talk") -> Candidate:  # fmt: skip
+    return Candidate(
+        "id", content, START + timedelta(hours=hours), "user", True, role=role, speaker=speaker,
+        conversation_id=conversation,
+    )  # fmt: skip
+
+
+def candidates(*rows: Candidate, counts: list[list[float]] | None = None, cosine: list[float] | None = None,
+               linked: bool = True) -> Candidates:  # fmt: skip
+    """Candidates that follow each other in one conversation; ``counts`` of words of a corpus of 100 documents."""
+    n = len(rows)
+    held = np.array(counts if counts is not None else [[0.0]] * n, dtype=np.float64)
+    held = held.reshape(n, -1) if n else np.zeros((0, 1))
+    corpus = Corpus(100, 1_000, dict.fromkeys(range(held.shape[1]), 5))
+    return Candidates(
+        rows=list(rows), words=["w"] * held.shape[1], corpus=corpus, idf=corpus.idf(range(held.shape[1])),
+        cosine=np.array(cosine if cosine is not None else [np.nan] * n, dtype=np.float64), counts=held,
+        lengths=np.array([len(row.excerpt.split()) for row in rows], dtype=np.float64),
+        previous=np.arange(n) - 1 if linked else np.full(n, -1),
+        next=np.array([*range(1, n), -1])[:n] if linked else np.full(n, -1), total=n, exact=True,
+    )  # fmt: skip
+
+
+def of(name: str, found: Candidates, query: Query | None = None) -> list[float]:
+    return [round(value, 6) for value in features(found, query or Query())[name].tolist()]
+
+
+def test_words_count_as_a_share_of_what_the_query_asks_for() -> None:
+    one = of("bm25", candidates(candidate(), counts=[[1]]))
+    both = of("bm25", candidates(candidate(), counts=[[1, 1]]))
+    half = of("bm25", candidates(candidate(), counts=[[1, 0]]))
+    assert one == both
+    assert half[0] == pytest.approx(both[0] / 2)
+
+
+def test_meaning_is_the_centred_cosine_and_the_mean_where_there_is_no_vector() -> None:
+    found = candidates(candidate(), candidate(), candidate(), cosine=[0.2, np.nan, 0.4])
+    assert of("meaning", found) == [0.2, 0.3, 0.4]
+    assert known(np.array([np.nan])).tolist() == [0]
+    assert known(np.array([])).tolist() == []
+
+
+def test_a_short_message_takes_part_in_the_words_beside_it_and_a_long_one_hardly() -> None:
+    long = candidate("word " * 600)
+    found = candidates(candidate(), candidate("yes"), long, counts=[[1], [0], [0]])
+    value = features(found, Query())["bm25_around"]
+    assert value[1] > 0.3
+    assert value[2] == 0  # its neighbour holds no word
+    beside = features(candidates(candidate(), long, counts=[[1], [0]]), Query())["bm25_around"]
+    assert 0 < beside[1] < value[1] / 5
+
+
+def test_the_answer_to_a_question_about_it_is_a_reply() -> None:
+    found = candidates(candidate("Which boat?"), candidate("the red one"), candidate("good"), cosine=[0.8, 0.1, 0.1])
+    assert [value > 0 for value in of("reply", found)] == [False, True, False]
+
+
+def test_sessions_end_with_the_conversation_or_a_pause_of_hours() -> None:
+    found = candidates(
+        candidate(conversation="a"),
+        candidate(conversation="a", hours=1),
+        candidate(conversation="a", hours=9),
+        candidate(conversation="b", hours=9),
+    )
+    assert sessions(found).tolist() == [0, 0, 1, 2]
+    passages = candidates(candidate(conversation=None), candidate(conversation=None))
+    assert sessions(passages).tolist() == [0, 1]
+    assert sessions(candidates()).tolist() == []
+
+
+def test_a_session_with_several_good_candidates_lifts_all_of_its_own() -> None:
+    session = np.array([0, 0, 0, 0, 1, 2])
+    level = session_level(np.array([0.9, 0.9, 0.9, 0.0, 0.9, 0.0]), session)
+    assert len(set(level[:4].tolist())) == 1
+    assert level[0] > level[4] > level[5]
+
+
+def test_a_question_is_seldom_the_answer() -> None:
+    assert of("question", candidates(candidate("Which one?"), candidate("this? yes"))) == [pytest.approx(0.967742), 0]
+
+
+def test_the_person_asked_about_speaks_for_themselves() -> None:
+    found = candidates(candidate(speaker="Ann"), candidate(speaker="Ben"), candidate())
+    assert of("speaker", found, Query(people=("Ann",))) == [1, 0, 0]
+    assert of("other_speaker", found, Query(people=("Ann",))) == [0, 1, 1]
+    assert of("other_speaker", found, Query(people=("Ann", "Ben"))) == [0, 0, 0]
+    assert of("speaker", found) == of("other_speaker", found) == [0, 0, 0]
+
+
+def test_sides_count_only_between_a_user_and_an_assistant() -> None:
+    found = candidates(candidate(role="user"), candidate(role="assistant"), candidate(role="tool"))
+    assert of("user", found, Query(sides=True)) == [1, 0, 0]
+    assert of("assistant_summary", found, Query(sides=True, summary=True)) == [0, 1, 0]
+    assert of("assistant_asked", found, Query(sides=True, assistant=True)) == [0, 1, 0]
+    assert of("assistant_asked", found, Query(sides=True)) == [0, 0, 0]
+    assert of("user", found) == [0, 0, 0]
+
+
+def test_what_is_asked_of_a_person_is_told_in_the_first_person() -> None:
+    found = candidates(candidate("I paint"), candidate("painting is fun"))
+    assert of("first_person", found, Query(owner=True)) == [1, 0]
+    assert of("first_person", found, Query(people=("Ann",))) == [1, 0]
+    assert of("first_person", found) == [0, 0]
+
+
+def test_a_date_fits_the_day_and_fades_beside_it() -> None:
+    day = date(2025, 1, 1).toordinal()
+    found = candidates(candidate(), candidate(hours=24), candidate(hours=24 * 60))
+    same, next_day, far = of("date", found, Query(periods=(Period(day, day, 1, 3),)))
+    assert same == 1
+    assert same > next_day > far
+    assert of("date", found) == [0, 0, 0]
+
+
+def test_times_and_names_count_where_they_are_asked_for() -> None:
+    found = candidates(candidate("it was last week"), candidate("we met Zoe and Ann in Oslo"), candidate("hm"))
+    assert of("time_told", found, Query(when=True)) == [1, 0, 0]
+    assert of("name_told", found, Query(named=True)) == [0, 2, 0]
+    assert of("name_told", found, Query(named=True, known_names=frozenset({"Ann", "Zoe"}))) == [0, 1, 0]
+    assert of("time_told", found) == of("name_told", found) == [0, 0, 0]
+
+
+def test_the_score_is_the_weighted_sum_of_the_features() -> None:
+    found = candidates(candidate("I was there last week?"), candidate("no"), counts=[[2], [0]], cosine=[0.5, 0.1])
+    ranking = rank(found, Query(when=True, owner=True))
+    for index in range(2):
+        told = ranking.of(index)
+        assert ranking.scores[index] == pytest.approx(sum(weight * told[name] for name, weight in WEIGHTS.items()))
+    assert ranking.scores[0] > ranking.scores[1]
+
+
+def test_without_vectors_the_cosine_is_left_out_and_nothing_fails() -> None:
+    ranking = rank(candidates(candidate(), candidate()))
+    assert "cosine" not in ranking.of(0)
+    assert not np.isnan(ranking.scores).any()
+    assert rank(candidates()).scores.shape == (0,)
