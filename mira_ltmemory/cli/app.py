@@ -1,7 +1,7 @@
 """Puts the commands together.
 
-A new command is a function in a module of this room, named in `COMMANDS`. Modules import what is heavy
-(the database, the model) inside their functions, so that ``--help`` stays fast.
+A new command is a function in a module of this room, named in `COMMANDS`; one with sub-commands is a ``group``.
+Modules import what is heavy (the database, the model) inside their functions, so that ``--help`` stays fast.
 """
 
 from __future__ import annotations
@@ -14,15 +14,32 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mira_ltmemory.cli import demonstrate, importing, looking, settings, status
+from mira_ltmemory.cli import (
+    blocks,
+    demonstrate,
+    forgetting,
+    importing,
+    journal,
+    looking,
+    past,
+    settings,
+    snapshots,
+    status,
+)
 from mira_ltmemory.cli.common import Target, complain
 from mira_ltmemory.errors import LtMemoryError
 
-COMMANDS: dict[str, Callable[..., None]] = {
+COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
     "demo": demonstrate.demo,
     "import": importing.import_files,
     "search": looking.search,
-    "blocks": looking.blocks,
+    "blocks": blocks.group_of_blocks,
+    "log": journal.log,
+    "undo": journal.undo,
+    "snapshot": snapshots.group_of_snapshots,
+    "as-of": past.as_of,
+    "forget": forgetting.forget,
+    "vacuum": past.vacuum,
     "status": status.status,
     "config": settings.config,
 }
@@ -50,7 +67,7 @@ def _target(
     ] = None,
     version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
 ) -> None:
-    """Look into MIRA's long-term memory, and import conversations into it.
+    """Look into MIRA's long-term memory, change it, undo changes, and import conversations.
 
     Settings come from these options, LT_MEMORY_* variables and the settings file, in this order.
     """
@@ -76,8 +93,11 @@ def build_app() -> typer.Typer:
         rich_markup_mode=None,
     )
     built.callback()(_target)
-    for name, function in COMMANDS.items():
-        built.command(name)(function)
+    for name, command in COMMANDS.items():
+        if isinstance(command, typer.Typer):
+            built.add_typer(command, name=name)
+        else:
+            built.command(name)(command)
     return built
 
 

@@ -1,19 +1,22 @@
-"""What the commands share: the console, the memory they look at, progress bars, and text made safe to show."""
+"""What the commands share: the console, the memory they look at, questions, and text made safe to show."""
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
+
+from mira_ltmemory.errors import NeedsConfirmation
 
 if TYPE_CHECKING:
     from mira_ltmemory.composition import MemoryManager
@@ -59,6 +62,42 @@ def plain(text: str) -> str:
 def quoted(text: str, style: str = "") -> Text:
     """Return stored text for the console: never read as markup."""
     return Text(plain(text), style=style)
+
+
+def diff_text(diff: str) -> Text:
+    """Return a unified diff of stored texts for the console, in colours."""
+    styles = {"@": "cyan", "+": "green", "-": "red"}
+    return Text("\n").join(quoted(line, styles.get(line[:1], "")) for line in diff.split("\n"))
+
+
+def agree(question: str, *, yes: bool) -> None:
+    """Ask before something is done, unless ``yes`` says so already. Ends the command where the answer is no.
+
+    Raises ``NeedsConfirmation`` where there is no terminal to ask at.
+    """
+    if yes:
+        return
+    if not interactive():
+        raise NeedsConfirmation(
+            "There is no terminal to ask at, so nothing was changed. Give --yes to do what is shown."
+        )
+    if not typer.confirm(question, default=False):
+        typer.echo("Nothing was changed.")
+        raise typer.Exit(1)
+
+
+def interactive() -> bool:
+    """Whether a person can answer."""
+    return sys.stdin.isatty()
+
+
+def group(alone: Callable[..., None], commands: Mapping[str, Callable[..., None]]) -> typer.Typer:
+    """Return a command with sub-commands; ``alone`` runs before each, and its text is the help."""
+    built = typer.Typer(invoke_without_command=True, rich_markup_mode=None, add_completion=False)
+    built.callback()(alone)
+    for name, function in commands.items():
+        built.command(name)(function)
+    return built
 
 
 def local(moment: datetime | None, zone: ZoneInfo) -> str:

@@ -1,14 +1,21 @@
-"""``search`` and ``blocks``: what memory holds."""
+"""``search``, and how blocks and hits are shown."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
+from zoneinfo import ZoneInfo
 
 import typer
+from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
 from mira_ltmemory.cli.common import Target, console, local, plain, quoted
+from mira_ltmemory.protocols import Hit, SearchResult
+
+if TYPE_CHECKING:
+    from mira_ltmemory.services.blocks import BlockView
 
 _SHOWN = 600
 
@@ -21,30 +28,37 @@ def search(
 ) -> None:
     """Search what was said, or archival memory, by meaning and by words."""
     target: Target = context.obj
-    screen = console()
     with target.memory() as memory:
         part = memory.archival if archival else memory.recall
         result = part.search(query, None, limit)
         zone = memory.settings.zone
+    show_result(console(), result, zone)
+
+
+def show_result(screen: Console, result: SearchResult, zone: ZoneInfo) -> None:
+    """Print the hits of a search, its notes and how many there are."""
     for number, hit in enumerate(result.hits, 1):
-        head = [local(hit.said_at, zone), hit.speaker or (hit.role.value if hit.role else ""), ", ".join(hit.tags)]
-        screen.print(Text(f"{number:2}. ", style="bold") + quoted(" | ".join(part for part in head if part), "cyan"))
-        shown = hit.content[:_SHOWN]
-        more = len(hit.content) - len(shown)
-        screen.print(quoted(shown + (f" [... {more} more characters]" if more else "")))
+        show_hit(screen, number, hit, zone)
     for note in result.notes:
         screen.print(quoted(note, "dim"))
     found = f"{len(result.hits)} of {result.total} found." if result.hits else "Nothing was found."
     screen.print(found, markup=False)
 
 
-def blocks(context: typer.Context) -> None:
-    """Show core memory: the blocks that are always in the prompt."""
-    target: Target = context.obj
-    screen = console()
-    with target.memory() as memory:
-        everything = memory.blocks.all()
-    for block in everything:
+def show_hit(screen: Console, number: int, hit: Hit, zone: ZoneInfo, *more: str) -> None:
+    """Print one hit, with its number; ``more`` stands in its head."""
+    role = hit.role.value if hit.role else ""
+    head = [local(hit.said_at, zone), hit.speaker or role, ", ".join(hit.tags), *more]
+    screen.print(Text(f"{number:2}. ", style="bold") + quoted(" | ".join(part for part in head if part), "cyan"))
+    shown = hit.content[:_SHOWN]
+    left = len(hit.content) - len(shown)
+    screen.print(quoted(shown + (f" [... {left} more characters]" if left else "")))
+
+
+def show_blocks(screen: Console, blocks: Iterable[BlockView]) -> None:
+    """Print core memory blocks, each in a frame."""
+    for block in blocks:
         title = f"{block.label} | {block.used} of {block.limit} characters | version {block.version}"
+        title += " | read-only" if block.read_only else ""
         body = quoted(block.content) if block.content else Text("(empty)", style="dim")
         screen.print(Panel(body, title=Text(plain(title)), title_align="left", subtitle=Text(plain(block.description))))

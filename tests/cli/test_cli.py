@@ -21,20 +21,6 @@ Run = Callable[..., str]
 
 
 @pytest.fixture
-def run(config: MemoryConfig) -> Run:
-    """Runs a command for the test's user and returns what it printed, on either stream."""
-
-    def invoke(*arguments: str, code: int = 0) -> str:
-        target = ["--data-dir", str(config.data_dir), "--user", config.user_name]
-        done = CliRunner().invoke(app, [*target, *arguments], env={"COLUMNS": "160", "NO_COLOR": "1"})
-        assert done.exit_code == code, done.output
-        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-        return done.output
-
-    return invoke
-
-
-@pytest.fixture
 def conversation(tmp_path: Path) -> Path:
     path = tmp_path / "talk.jsonl"
     contents = ["The ferry to Gotland leaves at 07:10.", "Noted, 07:10.", "[bold]not markup[/bold] \x1b[31mred"]
@@ -121,6 +107,20 @@ def test_every_command_has_help() -> None:
         done = CliRunner().invoke(app, [name, "--help"])
         assert done.exit_code == 0
         assert "Usage" in done.output
+
+
+@pytest.mark.parametrize(
+    ("name", "commands"),
+    [
+        ("blocks", "show edit history diff rollback create delete rename"),
+        ("snapshot", "create list diff restore delete"),
+    ],
+)
+def test_sub_commands_have_help(name: str, commands: str) -> None:
+    told = CliRunner().invoke(app, [name, "--help"]).output
+    for command in commands.split():
+        assert command in told
+        assert "Usage" in CliRunner().invoke(app, [name, command, "--help"]).output
 
 
 def test_version_and_help_without_a_command() -> None:

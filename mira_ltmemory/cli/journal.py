@@ -1,0 +1,130 @@
+"""``log`` and ``undo``: who changed memory, and how to take it back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from mira_ltmemory.cli.common import Target, agree, console, diff_text, local, quoted
+from mira_ltmemory.errors import UndoConflict
+from mira_ltmemory.protocols import Actor, Change
+
+if TYPE_CHECKING:
+    from mira_ltmemory.composition import MemoryManager
+    from mira_ltmemory.services.standing import Standing
+    from mira_ltmemory.store.models import ChangeSet
+
+_LISTED = 20
+
+
+def log(
+    context: typer.Context,
+    label: Annotated[
+        str | None, typer.Argument(help="Only what changed this core memory block.", show_default=False)
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many change sets to show.")] = 20,
+) -> None:
+    """List the changes of memory, newest first: when, who, with what, why, and what is undone."""
+    target: Target = context.obj
+    with target.memory() as memory:
+        if label is None:
+            wanted = [each.id for each in memory.history.log(limit)]
+        else:
+            versions = memory.blocks.history(label, limit)
+            numbers = {each.change_set_id for each in versions} | {each.ended_by for each in versions} - {None}
+            wanted = sorted((number for number in numbers if number is not None), reverse=True)[:limit]
+        show_change_sets(memory, wanted, console())
+
+
+def undo(
+    context: typer.Context,
+    change_set: Annotated[int, typer.Argument(metavar="ID", help="The number of the change set, see log.")],
+    with_dependents: Annotated[
+        bool, typer.Option("--with-dependents", help="Undo the later changes that depend on it too.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    reason: Annotated[str | None, typer.Option(help="Why; the journal keeps it.", show_default=False)] = None,
+) -> None:
+    """Take back a change set, or a whole run with all its edits. An undo can be undone as well."""
+    from mira_ltmemory.cli.rehearsal import rehearse
+
+    target: Target = context.obj
+    screen = console()
+    change = Change(Actor.USER, "cli undo", reason)
+    with target.memory() as memory:
+        try:
+            plan = rehearse(
+                memory, lambda _, history: history.undo(change_set, change, with_dependents=with_dependents)
+            )
+            show_change_sets(memory, sorted(plan.answer.undone, reverse=True)[:_LISTED], screen)
+            if len(plan.answer.undone) > _LISTED:
+                screen.print(f"and {len(plan.answer.undone) - _LISTED} older ones", markup=False)
+            show_effect(screen, plan.answer.rows, plan.blocks)
+            agree(f"Undo {_sets(len(plan.answer.undone))}?", yes=yes)
+            done = memory.history.undo(change_set, change, with_dependents=with_dependents)
+        except UndoConflict as refusal:
+            screen.print("These later change sets depend on it (--with-dependents undoes them too):", markup=False)
+            show_change_sets(memory, sorted(refusal.blocking, reverse=True)[:_LISTED], screen)
+            raise
+    told = f"Undone: {_sets(len(done.undone))}, {rows_in_words(done.rows)}. This is change set {done.change_set_id}."
+    screen.print(told, markup=False)
+
+
+def show_change_sets(memory: MemoryManager, numbers: Iterable[int], screen: Console) -> None:
+    """Print change sets as a table, in the order in which their numbers are given."""
+    from mira_ltmemory.services.standing import Standing
+
+    with memory.store.read() as unit:
+        standing = Standing(unit.history.entries())
+        found = [entry for number in numbers if (entry := unit.journal.get(number)) is not None]
+    if not found:
+        screen.print("There are no changes.", markup=False)
+        return
+    table = Table("id", "when", "who", "tool", "reason", "parent", "remarks")
+    for entry in found:
+        cells = (entry.actor, entry.tool or "", entry.reason or "", str(entry.parent_id or ""))
+        when = local(entry.created_at, memory.settings.zone)
+        table.add_row(*map(quoted, (str(entry.id), when, *cells, ", ".join(_remarks(entry, standing)))))
+    screen.print(table)
+
+
+def show_effect(screen: Console, rows: Mapping[str, int], blocks: Mapping[str, str]) -> None:
+    """Print what would become of memory: rows by table, and the diff of each block."""
+    for diff in blocks.values():
+        if diff:
+            screen.print(diff_text(diff), soft_wrap=True)
+    screen.print(f"This changes {rows_in_words(rows)}.", markup=False)
+
+
+def rows_in_words(rows: Mapping[str, int]) -> str:
+    """Tell counts of rows by table in words."""
+    told = [f"{count} {_one(name) if count == 1 else name}".replace("_", " ") for name, count in rows.items() if count]
+    return ", ".join(told) or "no rows"
+
+
+def _remarks(entry: ChangeSet, standing: Standing) -> list[str]:
+    place = standing.entry(entry.id)
+    remarks = []
+    if place.erased_by == entry.id:
+        remarks.append("erasure")
+    elif place.erased_by is not None:
+        remarks.append(f"partly erased by {place.erased_by}")
+    if entry.undoes is not None:
+        remarks.append(f"undoes {entry.undoes}" + (f" with {entry.parent_id}" if place.joined else ""))
+    if not standing.is_on(entry.id):
+        remarks.append("undone")
+    if entry.meta.get("untrusted_source"):
+        remarks.append("untrusted: repeats text of a tool or web page")
+    return remarks
+
+
+def _one(name: str) -> str:
+    return f"{name[:-3]}y" if name.endswith("ies") else name.removesuffix("s")
+
+
+def _sets(count: int) -> str:
+    return "1 change set" if count == 1 else f"{count} change sets"
