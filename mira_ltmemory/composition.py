@@ -93,7 +93,7 @@ class MemoryManager:
         self.embeddings = EmbeddingService(
             self.store, embedder, self._register, self.problems, batch_size=settings.embedding_batch_size
         )
-        searcher = Searcher(self.store, self.embeddings, settings.zone)
+        searcher = self._searcher = Searcher(self.store, self.embeddings, settings.zone)
         self.blocks = BlockManager(self.store, settings, redactor)
         self.recall = RecallManager(self.store, settings, redactor, searcher)
         self.archival = PassageManager(self.store, settings, clock, redactor, self.embeddings, searcher)
@@ -160,7 +160,7 @@ class MemoryManager:
         Raises ``InvalidArgument`` for the future and the unknown, ``UnknownSnapshot``, and ``NotKept`` for what lies
         before the retention.
         """
-        return MemoryAsOf(self.store, self.history, self.embeddings, render_blocks, self.history.resolve(at))
+        return MemoryAsOf(self.store, self.history, self._searcher, render_blocks, self.history.resolve(at))
 
     def capture(self, messages: Sequence[IncomingMessage]) -> list[IncomingMessage]:
         """Store the messages that are not stored yet and return those. Raises ``StoreError``."""

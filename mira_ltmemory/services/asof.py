@@ -6,28 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from mira_ltmemory.errors import InvalidArgument, UnknownLabel
+from mira_ltmemory.errors import UnknownLabel
 from mira_ltmemory.protocols import Filter, Hit, Kind, SearchResult
 from mira_ltmemory.services.blocks import BlockView
 from mira_ltmemory.services.history import HistoryService
-from mira_ltmemory.services.search import QueryEmbedder
 from mira_ltmemory.services.search.rank import rank
-from mira_ltmemory.services.search.searcher import (
-    CANDIDATES,
-    CUT,
-    MAX_LIMIT,
-    MAX_QUERY_CHARS,
-    NEWEST,
-    NOT_EMBEDDED,
-    WORDS_ONLY,
-    as_hit,
-    in_order,
-)
-from mira_ltmemory.store.analysis import query_terms
+from mira_ltmemory.services.search.searcher import NEWEST, Searcher, as_hit, in_order
 from mira_ltmemory.store.models import Block
-from mira_ltmemory.store.search import CandidateQuery
 from mira_ltmemory.store.unit_of_work import Store
 
 
@@ -42,7 +27,7 @@ class MemoryAsOf:
 
     store: Store
     history: HistoryService
-    embeddings: QueryEmbedder | None
+    searcher: Searcher
     render_blocks: Callable[[Sequence[BlockView]], str]
     moment: int
 
@@ -79,38 +64,19 @@ class MemoryAsOf:
         return list(self.search("", filter, limit).hits)
 
     def _search(self, kind: Kind, query: str, filter: Filter, limit: int) -> SearchResult:
-        if not 1 <= limit <= MAX_LIMIT:
-            raise InvalidArgument(f"limit must be between 1 and {MAX_LIMIT:,}, not {limit}.")
-        asked = query[:MAX_QUERY_CHARS].replace("\0", " ").encode("utf-8", "replace").decode("utf-8").strip()
-        if not asked:
+        asked = self.searcher.prepare(kind, query, filter, limit)
+        if asked is None:
             return self._newest(kind, filter, limit)
-        notes = [CUT] if len(query) > MAX_QUERY_CHARS else []
-        # Embedded before the transaction begins: no connection is held while the model works.
-        embedded = self.embeddings.embed_query(asked) if self.embeddings is not None else None
-        if embedded is None:
-            notes.append(WORDS_ONLY)
-        number = max(CANDIDATES, 2 * limit)
-        wanted = CandidateQuery(
-            kind=kind,
-            filter=filter,
-            terms=query_terms(asked),
-            vector=embedded[1] if embedded else None,
-            model_id=embedded[0] if embedded else 0,
-            by_words=number,
-            by_vector=number,
-        )
         with self.store.read() as unit:
-            past = unit.past.search(wanted, self.moment)
+            past = unit.past.search(asked.wanted, self.moment)
             self.history.require_kept(unit, self.moment)
         found = past.candidates
-        ranking = rank(found)
-        if embedded is not None and np.isnan(found.cosine[found.eligible]).any():
-            notes.append(NOT_EMBEDDED)
+        ranking = rank(found, asked.read)
         hits = [
             as_hit(kind, past.details[found.rows[index].id], float(ranking.scores[index]), ranking.of(index))
             for index in in_order(found, ranking, None)[:limit]
         ]
-        return SearchResult(hits=tuple(hits), total=found.total, notes=tuple(notes))
+        return SearchResult(hits=tuple(hits), total=found.total, notes=asked.notes_on(found))
 
     def _newest(self, kind: Kind, filter: Filter, limit: int) -> SearchResult:
         with self.store.read() as unit:

@@ -118,6 +118,7 @@ class ErasureService:
         if held := self._drop_held(found.needle.holds):
             receipt = replace(receipt, counts={**receipt.counts, "held edits": held})
         self._embeddings.forget()
+        self._searcher.forget()
         forget_words()
         logger.info("erased by receipt %s: %s", receipt_id, dict(done.counts))
         return self._clean_up(receipt, done.tables, vacuum=vacuum)

@@ -278,4 +278,4 @@ class Blocks(RuleBasedStateMachine):
 
 def test_blocks_behave_like_their_plain_model(database: Database) -> None:
     Blocks.database = database
-    run_state_machine_as_test(Blocks, settings=settings(max_examples=30, stateful_step_count=20, deadline=None))
+    run_state_machine_as_test(Blocks, settings=settings(max_examples=15, stateful_step_count=20, deadline=None))

@@ -38,7 +38,7 @@ def message_id(memory: MemoryManager, message: IncomingMessage) -> uuid.UUID:
         return unit.messages.message_key(unit.messages.conversation_key(message.conversation_id), message.external_id)
 
 
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(plants=planted)
 def test_what_was_planted_anywhere_is_found_nowhere(
     memory: MemoryManager, admin: str, plants: list[tuple[str, str, str]]

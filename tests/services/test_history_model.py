@@ -14,7 +14,7 @@ def test_random_histories_agree_with_the_model(database: Database, config: Memor
     run_state_machine_as_test(
         machine_on(database, config),
         settings=settings(
-            max_examples=20,
+            max_examples=10,
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -113,6 +113,8 @@ def test_sides_count_only_between_a_user_and_an_assistant() -> None:
     assert of("assistant_summary", found, Query(sides=True, summary=True)) == [0, 1, 0]
     assert of("assistant_asked", found, Query(sides=True, assistant=True)) == [0, 1, 0]
     assert of("assistant_asked", found, Query(sides=True)) == [0, 0, 0]
+    named = Query(sides=True, assistant=True, assistant_named=True)
+    assert (of("user", found, named), of("assistant_asked", found, named)) == ([0, 0, 0], [0, 1, 0])
     assert of("user", found) == [0, 0, 0]
 
 

@@ -69,10 +69,11 @@ def test_the_person_asked_about_comes_before_others_who_say_the_same(store: Stor
         assert hits[0].features["speaker"] == 1
 
 
-def test_what_the_user_said_comes_before_what_the_assistant_said(store: Store) -> None:
+def test_what_was_said_by_the_side_that_is_named_comes_first(store: Store) -> None:
     keep(store, [("user", None, "a boat trip"), ("assistant", None, "a boat trip")])
-    result = Searcher(store, None).search(Kind.MESSAGE, "What did the user say about the boat?", Filter(), 2)
-    assert [hit.role for hit in result.hits] == ["user", "assistant"]
+    for asked, other in (("user", "assistant"), ("assistant", "user")):
+        result = Searcher(store, None).search(Kind.MESSAGE, f"What did the {asked} say about the boat?", Filter(), 2)
+        assert [hit.role for hit in result.hits] == [asked, other]
 
 
 def test_the_query_is_embedded_once_in_the_first_person(store: Store) -> None:

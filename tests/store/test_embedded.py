@@ -28,7 +28,7 @@ from mira_ltmemory.store import embedded
 from mira_ltmemory.store.embedded import EmbeddedServer, default_data_dir
 from mira_ltmemory.store.embedded.cluster import _INIT_MARKER
 from mira_ltmemory.store.embedded.process import _postmaster
-from mira_ltmemory.store.embedded.server import _stop_all
+from mira_ltmemory.store.embedded.server import _held
 
 ROOT = os.geteuid() == 0
 PACKAGE_ROOT = Path(embedded.__file__).parents[3]
@@ -122,8 +122,15 @@ def tmp() -> Iterator[Path]:
         _clear(path)
 
 
+def stop_under(path: Path) -> None:
+    """Stop this process's servers below a folder, and leave that of the other tests alone."""
+    for data_dir in [data_dir for data_dir in _held if data_dir.is_relative_to(path.resolve())]:
+        for server in list(_held[data_dir]):
+            server.stop()
+
+
 def _clear(path: Path) -> None:
-    _stop_all()
+    stop_under(path)
     for process in serving(path):
         with contextlib.suppress(psutil.Error):
             process.kill()
@@ -492,7 +499,7 @@ def test_paths_that_no_socket_can_have(tmp: Path, template: Path, name: str) -> 
         os.kill(postmaster_pid(data), signal.SIGKILL)
         server = EmbeddedServer.start(data)
         assert query(server, "select 1") == 1
-        _stop_all()
+        stop_under(data)
         assert not serving(data)
         directory.chmod(0o755)  # As if another user had made it.
         with pytest.raises(EmbeddedServerError, match="not a private directory"):
@@ -560,7 +567,7 @@ def small_disk(tmp: Path) -> Iterator[Path]:
     ):
         pytest.skip("needs the right to mount")
     yield disk
-    _stop_all()
+    stop_under(disk)
     subprocess.run(["umount", "-l", disk], check=True)
 
 

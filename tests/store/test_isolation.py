@@ -228,6 +228,8 @@ def _walk_vectors(two: TwoUsers, index: Any) -> None:
     dimension = int(index.definition.split("halfvec(")[1].split(")")[0])
     where = index.definition.split(" WHERE ")[1]
     for row in two.victims("vectors", "embedding::text AS vector"):
+        if row["vector"].count(",") + 1 != dimension:
+            continue  # the index of another test's model
         with two.as_thief() as connection:
             connection.execute(text("SET LOCAL enable_seqscan = off"))
             connection.execute(text("SET LOCAL enable_sort = off"))

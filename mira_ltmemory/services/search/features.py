@@ -136,7 +136,8 @@ def _voices(found: Candidates, query: Query) -> dict[str, Numbers]:
     other = (1 - spoken) if len(query.people) == 1 else none
     user = assistant = none
     if query.sides:
-        user = np.array([row.role == Role.USER for row in found.rows], dtype=np.float64)
+        if not query.assistant_named:
+            user = np.array([row.role == Role.USER for row in found.rows], dtype=np.float64)
         assistant = np.array([row.role == Role.ASSISTANT for row in found.rows], dtype=np.float64)
     return {
         "speaker": spoken,

@@ -45,7 +45,8 @@ class Query:
     """What a query was found to ask. ``rewritten`` is what is embedded: evidence is said in the first person.
 
     ``people`` are speakers of the store, in order; the first is whom it is about. ``owner``: it is about the user
-    himself. ``assistant``: about what the assistant said. ``when`` and ``named``: it wants a time, or a name.
+    himself. ``assistant``: about what the assistant said; ``assistant_named``: and it says so, not "you".
+    ``when`` and ``named``: it wants a time, or a name.
     """
 
     rewritten: str = ""
@@ -53,6 +54,7 @@ class Query:
     people: tuple[str, ...] = ()
     owner: bool = False
     assistant: bool = False
+    assistant_named: bool = False
     summary: bool = False
     when: bool = False
     named: bool = False
@@ -82,14 +84,16 @@ def analyse(text: str, voices: Voices, now: datetime, zone: tzinfo = UTC, kind: 
     ignored = [written for _, written in found] + [part for person in people for part in person.split()]
     if user:
         ignored.append("user")
-    if en.THE_ASSISTANT.search(text):
+    assistant_named = bool(en.THE_ASSISTANT.search(text))
+    if assistant_named:
         ignored.append("assistant")
     return Query(
         rewritten=rewritten(text, found),
         terms=telling(text, ignored),
         people=people,
         owner=owner,
-        assistant=not people and not user and bool(en.ASKS_ASSISTANT.search(core)),
+        assistant=not people and not user and (assistant_named or bool(en.ASKS_ASSISTANT.search(core))),
+        assistant_named=assistant_named and not people and not user,
         summary=bool(en.ASKS_SUMMARY.search(text)),
         when=when,
         named=named,

@@ -32,9 +32,9 @@ WEIGHTS = {
     "other_speaker": -0.75,
     # An assistant writes much about everything; what is remembered is mostly what the user told,
     "user": 3.0,
-    # but its long answers sum things up, and what it advised is in them: each takes back what "user" gave.
+    # but its long answers sum things up, and what it advised is in them: these take back what "user" gave.
     "assistant_summary": 4.0,
-    "assistant_asked": 1.5,
+    "assistant_asked": 2.0,
     # "I" and "my": the message tells of its speaker.
     "first_person": 0.5,
     # The day that is asked for beats any likeness of words, and what was said beside it fades.
@@ -43,7 +43,7 @@ WEIGHTS = {
     "time_told": 1.25,
     "name_told": 1.25,
     # A message of two words seldom answers anything.
-    "words": 0.4,
+    "words": 0.3,
 }
 """What one unit of each feature adds to the score. Fitted on public conversations, then rounded by hand."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Protocol
 
@@ -39,6 +40,20 @@ class QueryEmbedder(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A query that was read and embedded: what is asked of the store, and what its reader has to know."""
+
+    wanted: CandidateQuery
+    read: Query
+    notes: tuple[str, ...]
+
+    def notes_on(self, found: Candidates) -> tuple[str, ...]:
+        """The notes, and one more where some rows could be found by their words only."""
+        partly = self.wanted.vector is not None and np.isnan(found.cosine[found.eligible]).any()
+        return (*self.notes, NOT_EMBEDDED) if partly else self.notes
+
+
 class Searcher:
     """Searches the messages and passages of one user."""
 
@@ -57,11 +72,28 @@ class Searcher:
         known to be less similar. Raises ``InvalidArgument`` for a limit below 1 or above 1,000 and for a filter that
         rows of this kind cannot have, and ``StoreError``.
         """
+        asked = self.prepare(kind, query, filter, limit)
+        if asked is None:
+            return self._newest(kind, filter, limit)
+        with self._store.read() as unit:
+            found = unit.search.candidates(asked.wanted)
+            ranking = rank(found, asked.read)
+            chosen = in_order(found, ranking, min_cosine)[:limit]
+            details = unit.search.details(kind, [found.rows[index].id for index in chosen])
+        hits = [
+            as_hit(kind, details[id], float(ranking.scores[index]), ranking.of(index))
+            for index in chosen
+            if (id := found.rows[index].id) in details
+        ]
+        return SearchResult(hits=tuple(hits), total=found.total, notes=asked.notes_on(found))
+
+    def prepare(self, kind: Kind, query: str, filter: Filter, limit: int) -> Prepared | None:
+        """Read and embed a query; none for a blank one. Raises ``InvalidArgument`` for the limit."""
         if not 1 <= limit <= MAX_LIMIT:
             raise InvalidArgument(f"limit must be between 1 and {MAX_LIMIT:,}, not {limit}.")
         asked = query[:MAX_QUERY_CHARS].replace("\0", " ").encode("utf-8", "replace").decode("utf-8").strip()
         if not asked:
-            return self._newest(kind, filter, limit)
+            return None
         notes = [CUT] if len(query) > MAX_QUERY_CHARS else []
         read = self.read(kind, asked)
         # Embedded outside of transactions: no connection is held while the model works.
@@ -81,19 +113,11 @@ class Searcher:
             reach=1,
             ranges=[moments for period in read.periods if (moments := period.moments(read.zone)) is not None],
         )
-        with self._store.read() as unit:
-            found = unit.search.candidates(wanted)
-            ranking = rank(found, read)
-            chosen = in_order(found, ranking, min_cosine)[:limit]
-            details = unit.search.details(kind, [found.rows[index].id for index in chosen])
-        if embedded is not None and np.isnan(found.cosine[found.eligible]).any():
-            notes.append(NOT_EMBEDDED)
-        hits = [
-            as_hit(kind, details[id], float(ranking.scores[index]), ranking.of(index))
-            for index in chosen
-            if (id := found.rows[index].id) in details
-        ]
-        return SearchResult(hits=tuple(hits), total=found.total, notes=tuple(notes))
+        return Prepared(wanted, read, tuple(notes))
+
+    def forget(self) -> None:
+        """Forget who speaks; the next search asks again."""
+        self._speakers = Speakers()
 
     def read(self, kind: Kind, text: str) -> Query:
         """What a query asks, given who speaks in the store and what time it is."""

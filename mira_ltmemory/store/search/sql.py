@@ -105,9 +105,9 @@ def candidates(
     """One statement for all candidates with their features.
 
     Parameters: ``kind_number``, ``documents`` (found by words, best first), ``excerpt`` (characters), those of
-    ``passes``; with ``vectors`` also ``vector`` and ``nearest``; with ``ranges`` of time ``from_N``, ``to_N``, ``in_range`` and ``per_range``; with ``reach``,
-    neighbours on either side of a message, ``around``: how many of the best of each source have them. ``terms``
-    says whether the packed terms come along.
+    ``passes``; with ``vectors`` also ``vector`` and ``nearest``; with ``ranges`` of time ``from_N``, ``to_N``,
+    ``in_range`` and ``per_range``; with ``reach``, neighbours on either side of a message, ``around``: how many of
+    the best of each source have them. ``terms`` says whether the packed terms come along.
     """
     parts = [
         "SELECT d.row_id AS id, f.place FROM unnest(CAST(:documents AS int[])) WITH ORDINALITY AS f (document, place) "
