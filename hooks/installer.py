@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from mira_ltmemory.errors import HostError, LtMemoryError
+from mira_ltmemory.errors import HostError, LtMemoryError, one_line
 from mira_ltmemory.hooks.plugin import SERVICE
 from mira_ltmemory.hooks.registry import PluginRegistry
 from mira_ltmemory.protocols import IncomingMessage, Job
@@ -130,7 +130,7 @@ class _Notices:
 
     def set(self, subject: str, text: str) -> None:
         """Say that something is off."""
-        self._texts[subject] = text
+        self._texts[subject] = one_line(text)
 
     def clear(self, subject: str) -> None:
         """Say that it works again."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from mira_ltmemory.automations.runner import JobRunner
 from mira_ltmemory.automations.table import build_jobs
-from mira_ltmemory.config import MemoryConfig, load_config
+from mira_ltmemory.config import MemoryConfig, load_config, override
 from mira_ltmemory.embedding.onnx import OnnxEmbedder
 from mira_ltmemory.errors import ConfigError, EmbeddingError, LtMemoryError
 from mira_ltmemory.protocols import (
@@ -140,10 +140,14 @@ class MemoryManager:
         """The parts of the prompt that are switched on."""
         searches = [tool.name for tool in self.tools() if tool.name.endswith("_search")]
         every: list[Provider] = [
-            CoreMemoryProvider(self.blocks),
+            CoreMemoryProvider(self.blocks, self._edit_tools()),
             MemoryStatusProvider(self.status, self.problems, self.settings.zone, searches),
         ]
         return [provider for provider in every if getattr(self.settings.providers, provider.name)]
+
+    def _edit_tools(self) -> list[str]:
+        names = ("core_memory_append", "core_memory_replace", "memory_insert", "memory_rethink", "memory")
+        return [tool.name for tool in self.tools() if tool.name in names]
 
     def jobs(self) -> list[Job]:
         """The jobs that are switched on."""
@@ -218,6 +222,10 @@ class DegradedMemory:
             return []
         return [MemoryStatusProvider(None, self.problems, self.settings.zone)]
 
+    def _edit_tools(self) -> list[str]:
+        names = ("core_memory_append", "core_memory_replace", "memory_insert", "memory_rethink", "memory")
+        return [tool.name for tool in self.tools() if tool.name in names]
+
     def jobs(self) -> list[Job]:
         """None."""
         return []
@@ -253,7 +261,7 @@ def open_memory(
     if settings is None:
         settings = load_config(**overrides)
     elif overrides:
-        settings = load_config(**{**settings.model_dump(exclude_unset=True), **overrides})
+        settings = override(settings, **overrides)
     problems = Problems()
     database = open_database(
         settings.database_url,

@@ -12,14 +12,21 @@ import re
 import tomllib
 import uuid
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 import platformdirs
-from croniter import croniter
+from croniter import CroniterBadDateError, croniter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from mira_ltmemory.errors import ConfigError
 
@@ -39,6 +46,10 @@ def is_label(value: str) -> bool:
 def _cron(value: str) -> str:
     if len(value.split()) != 5 or not croniter.is_valid(value):
         raise ValueError(f"{value!r} is not a cron expression of five fields, such as '0 2 * * *'")
+    try:
+        croniter(value, datetime(2024, 1, 1, tzinfo=UTC)).get_next()
+    except CroniterBadDateError:
+        raise ValueError(f"{value!r} names a day that never comes") from None
     return value
 
 
@@ -116,7 +127,7 @@ class MemoryConfig(BaseSettings):
     timezone: str = Field("UTC", description="IANA time zone of the user, for dates in searches and for cron.")
 
     # PostgreSQL
-    database_url: str | None = Field(None, description="Postgres URL; none runs the embedded Postgres.")
+    database_url: str | None = Field(None, description="Postgres URL; none runs the embedded Postgres.", repr=False)
     data_dir: Path | None = Field(None, description="Where the embedded Postgres keeps its data.")
     db_pool_size: int = Field(10, ge=1, le=1000, description="Database connections kept open at most.")
     db_pool_max_overflow: int = Field(20, ge=0, le=1000, description="Connections opened beyond the pool under load.")
@@ -227,7 +238,17 @@ class MemoryConfig(BaseSettings):
         match = re.match(r"postgres(?:ql)?(?:\+(\w+))?://", value)
         if match is None or match.group(1) not in (None, "psycopg2"):
             raise ValueError("must begin with postgresql:// (driver psycopg2)")
-        return "postgresql+psycopg2://" + value[match.end() :]
+        url = "postgresql+psycopg2://" + value[match.end() :]
+        from sqlalchemy.engine import make_url  # here: only who sets a URL pays for the import
+        from sqlalchemy.exc import ArgumentError
+
+        try:
+            make_url(url)
+        except (ArgumentError, ValueError):
+            raise ValueError("is no Postgres URL, such as postgresql://user:password@host:5432/database") from None
+        if "\x00" in url:
+            raise ValueError("holds a NUL byte")
+        return url
 
     @property
     def effective_user_id(self) -> uuid.UUID:
@@ -254,21 +275,47 @@ class MemoryConfig(BaseSettings):
 
 def load_config(host_config: object | None = None, **arguments: Any) -> MemoryConfig:
     """Read all sources and return the settings. Raises `ConfigError` naming the setting that is wrong."""
-    unknown = [name for name in os.environ if name.startswith(ENV_PREFIX) and not _is_known_variable(name)]
+    unknown = [name for name in os.environ if name.upper().startswith(ENV_PREFIX) and not _is_known_variable(name)]
     if unknown:
         known = [ENV_PREFIX + field.upper() for field in MemoryConfig.model_fields] + [CONFIG_FILE_ENV]
         raise ConfigError(_unknown("environment variable", sorted(unknown)[0], known))
     lower = _merge(_from_host(host_config), _from_file())
-    for name in [*arguments, *lower]:
+    try:
+        from_environment = EnvSettingsSource(MemoryConfig)()
+    except SettingsError as error:  # a variable that should hold JSON and does not
+        raise ConfigError(f"A setting in the environment cannot be read: {error}") from error
+    return _validated(_merge(_merge(lower, from_environment), arguments))
+
+
+def override(settings: MemoryConfig, **arguments: Any) -> MemoryConfig:
+    """Lay arguments over settings that are complete already. Raises `ConfigError`."""
+    return _validated(_merge(settings.model_dump(exclude_unset=True), arguments))
+
+
+class _Merged(MemoryConfig):
+    """Settings whose sources were laid over each other before: reads no environment of its own."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is handed over."""
+        return (init_settings,)
+
+
+def _validated(values: Mapping[str, Any]) -> MemoryConfig:
+    for name in values:
         if name not in MemoryConfig.model_fields:
             raise ConfigError(_unknown("setting", name, MemoryConfig.model_fields))
     try:
-        from_environment = MemoryConfig().model_dump(exclude_unset=True)
-        return MemoryConfig(**_merge(_merge(lower, from_environment), arguments))
+        return _Merged(**values)
     except ValidationError as error:
         raise ConfigError(_first_problem(error)) from error
-    except ValueError as error:  # pydantic-settings: an environment variable that is no JSON
-        raise ConfigError(f"A setting in the environment cannot be read: {error}") from error
 
 
 def default_config_file() -> Path:
@@ -314,6 +361,8 @@ def _merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _deep(below: Any, above: Any) -> Any:
+    if isinstance(below, Mapping) and isinstance(above, bool):
+        above = {"enabled": above}  # a job switched by its name alone keeps the time that it was given
     if not isinstance(below, Mapping) or not isinstance(above, Mapping):
         return above
     shared = {name: _deep(below[name], above[name]) for name in below.keys() & above.keys()}
@@ -321,7 +370,7 @@ def _deep(below: Any, above: Any) -> Any:
 
 
 def _is_known_variable(name: str) -> bool:
-    field = name.removeprefix(ENV_PREFIX).split("__")[0].lower()
+    field = name.upper().removeprefix(ENV_PREFIX).split("__")[0].lower()
     # MIRA's own first attempt read LT_MEMORY_ONNX_MODEL: a variable left from it is no mistake.
     return name in (CONFIG_FILE_ENV, "LT_MEMORY_ONNX_MODEL") or field in MemoryConfig.model_fields
 
@@ -334,6 +383,10 @@ def _unknown(what: str, name: str, known: Iterable[str]) -> str:
 def _first_problem(error: ValidationError) -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        groups = {name: MemoryConfig.model_fields[name].annotation for name in _GROUPS}
+        known = getattr(groups.get(str(first["loc"][0])), "model_fields", AutomationSetting.model_fields)
+        return _unknown("setting", where, [".".join([*map(str, first["loc"][:-1]), name]) for name in known])
     message = first["msg"].removeprefix("Value error, ")
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     return f"Setting {where!r}: {message}{more}"

@@ -34,6 +34,12 @@ from __future__ import annotations
 import inspect
 
 
+def one_line(text: object, limit: int = 600) -> str:
+    """Return a text on one line and within ``limit`` characters, so that a foreign error cannot pose as a heading."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= limit else f"{line[:limit]} ..."
+
+
 class LtMemoryError(Exception):
     """The memory could not do what was asked."""
 

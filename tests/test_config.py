@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from mira_ltmemory.config import USER_NAMESPACE, MemoryConfig, load_config
+from mira_ltmemory.config import USER_NAMESPACE, MemoryConfig, load_config, override
 from mira_ltmemory.errors import ConfigError
 
 GUIDE = {
@@ -79,7 +79,10 @@ def test_the_sources_are_laid_over_each_other(monkeypatch: pytest.MonkeyPatch, t
         ({"core_memory_blocks": {"Human!": 5}}, "label 'Human!'"),
         ({"core_memory_blocks": {"human": 0}}, "limit of 'human'"),
         ({"core_memory_read_only": ["nobody"]}, "names no block"),
-        ({"tools": {"core_memory_apend": False}}, "'tools.core_memory_apend'"),
+        ({"tools": {"core_memory_apend": False}}, "'tools.core_memory_apend'; did you mean 'tools.core_memory_append'"),
+        ({"database_url": "postgresql://h:notaport/x"}, "'database_url': is no Postgres URL"),
+        ({"database_url": "postgresql://u:p\x00w@h/x"}, "'database_url'"),
+        ({"automations": {"health_check": {"cron": "0 0 31 2 *"}}}, "names a day that never comes"),
         ({"automations": {"health_check": {"cron": "61 * * * *"}}}, "is not a cron expression"),
     ],
 )
@@ -126,3 +129,40 @@ def test_a_job_is_switched_off_or_retimed_alone() -> None:
     assert not settings.automations.health_check.enabled
     assert settings.automations.health_check.cron == "0 */6 * * *"
     assert settings.automations.process_conversations.cron == "*/5 * * * *"
+
+
+def test_a_job_switched_by_its_name_alone_keeps_its_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text('[automations.health_check]\ncron = "0 3 * * *"\n')
+    monkeypatch.setenv("LT_MEMORY_CONFIG_FILE", str(file))
+    assert load_config(automations={"health_check": True}).automations.health_check.cron == "0 3 * * *"
+    monkeypatch.setenv("LT_MEMORY_AUTOMATIONS__HEALTH_CHECK__ENABLED", "false")
+    job = load_config().automations.health_check
+    assert (job.enabled, job.cron) == (False, "0 3 * * *")
+
+
+def test_settings_are_judged_together_not_source_by_source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text("[core_memory_blocks]\nprojects = 200\n")
+    monkeypatch.setenv("LT_MEMORY_CONFIG_FILE", str(file))
+    monkeypatch.setenv("LT_MEMORY_CORE_MEMORY_READ_ONLY", '["projects"]')
+    assert load_config().core_memory_read_only == {"projects"}
+    monkeypatch.setenv("LT_MEMORY_MAX_SEARCH_RESULTS", "0")
+    assert load_config(max_search_results=5).max_search_results == 5
+
+
+def test_overrides_are_laid_over_settings_entry_by_entry() -> None:
+    settings = override(load_config(tools={"memory_insert": False}), tools={"memory_rethink": False}, user_name="ada")
+    assert not settings.tools.memory_insert
+    assert not settings.tools.memory_rethink
+    assert settings.user_name == "ada"
+
+
+def test_a_password_is_not_in_the_representation() -> None:
+    assert "s3cret" not in repr(load_config(database_url="postgresql://u:s3cret@h/d", llm_api_key="s3cret"))
+
+
+def test_a_broken_variable_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LT_MEMORY_CORE_MEMORY_BLOCKS", "{broken")
+    with pytest.raises(ConfigError, match="environment"):
+        load_config()

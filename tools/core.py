@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
+from mira_ltmemory.errors import InvalidArgument
 from mira_ltmemory.protocols import Json
 from mira_ltmemory.services.block_history import BlockVersionView
 from mira_ltmemory.services.blocks import BlockEdit, BlockManager
@@ -129,6 +130,11 @@ class MemoryRethink(_BlockTool):
 
     def perform(self, **arguments: Any) -> Json:
         """Rewrite."""
+        if not arguments["new_memory"].strip():
+            raise InvalidArgument(
+                "new_memory is empty; give the block's whole new text. To take something out, use core_memory_replace "
+                "with an empty new_content."
+            )
         expected = arguments.get("expected_version")
         return _result(
             self.blocks.rethink(arguments["label"], arguments["new_memory"], self.change, expected_version=expected)

@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
+from mira_ltmemory.errors import one_line
 from mira_ltmemory.protocols import Provider
 
 logger = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ class PromptItems:
             if not item.failed:
                 logger.exception("the prompt part %s failed", item.provider.name)
             item.failed = True
-            return f"[{item.provider.name} cannot be shown at the moment: {type(error).__name__}: {error}]"
+            return f"[{item.provider.name} cannot be shown at the moment: {type(error).__name__}: {one_line(error)}]"
         item.failed = False
         return text
 

@@ -13,14 +13,15 @@ class CoreMemoryProvider:
 
     name = "core_memory"
 
-    def __init__(self, blocks: BlockManager) -> None:
+    def __init__(self, blocks: BlockManager, edit_tools: Sequence[str] = ()) -> None:
         self._blocks = blocks
+        self._edit_tools = tuple(edit_tools)
 
     def render(self) -> str:
         """Return the blocks, each fenced as data; empty where there are none."""
-        return render_blocks(self._blocks.all())
+        return render_blocks(self._blocks.all(), self._edit_tools)
 
 
-def render_blocks(blocks: Sequence[BlockView]) -> str:
-    """Return blocks as the prompt shows them; empty where there are none."""
-    return render("core_memory", blocks=blocks) if blocks else ""
+def render_blocks(blocks: Sequence[BlockView], edit_tools: Sequence[str] = ()) -> str:
+    """Return blocks as the prompt shows them, with the tools that edit them; empty where there are none."""
+    return render("core_memory", blocks=blocks, edit_tools=list(edit_tools)) if blocks else ""

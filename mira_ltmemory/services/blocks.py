@@ -334,7 +334,7 @@ class BlockManager:
         if label in self._settings.core_memory_blocks:
             raise InvalidArgument(
                 f"Block {label!r} is in the setting core_memory_blocks, so it cannot be {done}; nothing was changed. "
-                "Take it out of the settings first, or empty it with memory_rethink."
+                "Take it out of the settings first."
             )
 
     def _refuse_hopeless(self, label: str, given: str, limit: int = 0) -> None:

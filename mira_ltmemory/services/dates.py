@@ -22,6 +22,10 @@ def parse_range(
     return begin, finish
 
 
+_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
+"""What an open end such as 9999-12-31 means."""
+
+
 def _parse(field: str, value: object, zone: ZoneInfo, *, whole_day_end: bool) -> datetime | None:
     if value is None or value == "":
         return None
@@ -34,6 +38,8 @@ def _parse(field: str, value: object, zone: ZoneInfo, *, whole_day_end: bool) ->
                 first = day + timedelta(days=1) if whole_day_end else day
                 return datetime.combine(first, time(), zone).astimezone(UTC)
             except OverflowError:
+                if whole_day_end:
+                    return _END_OF_TIME
                 raise _malformed(field, value) from None
         moment = _moment(field, value)
     else:

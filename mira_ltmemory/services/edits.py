@@ -163,7 +163,7 @@ def insert(text: str, addition: str, line: int) -> str:
     lines = lines_of(text)
     if not -1 <= line <= len(lines):
         raise InvalidArgument(
-            f"insert_line is {line}, but the block has {len(lines)} lines: give 0 (before the first line) to "
+            f"insert_line is {str(line)[:20]}, but the block has {len(lines)} lines: give 0 (before the first line) to "
             f"{len(lines)} (after the last), or -1 for the end."
         )
     at = len(lines) if line == -1 else line
@@ -200,8 +200,7 @@ def require_fit(label: str, text: str, limit: int) -> None:
     if len(text) > limit:
         raise OverLimit(
             f"Block {label!r} would hold {len(text):,} of {limit:,} characters (over by {len(text) - limit:,}); "
-            "nothing was changed. Shorten the text, condense the block with memory_rethink, or put details into "
-            "archival memory."
+            "nothing was changed. Shorten the text, condense the block, or put details into archival memory."
         )
 
 

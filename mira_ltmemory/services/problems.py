@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 
+from mira_ltmemory.errors import one_line
+
 logger = logging.getLogger(__name__)
 
 
@@ -16,7 +18,8 @@ class Problems:
         self._texts: dict[str, str] = {}
 
     def set(self, subject: str, text: str) -> None:
-        """Say that something is off, and how to mend it."""
+        """Say that something is off, and how to mend it, in one line: foreign text must not look like a heading."""
+        text = one_line(text)
         with self._lock:
             known = self._texts.get(subject) == text
             self._texts[subject] = text

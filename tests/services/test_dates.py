@@ -30,9 +30,7 @@ def test_a_moment_without_an_offset_is_the_users() -> None:
     assert start == datetime(2025, 7, 1, 10, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(
-    "value", ["yesterday", "2025-13-01", "2025-02-30", 5, ["2025-01-01"], "0001-01-01", "9999-12-31"]
-)
+@pytest.mark.parametrize("value", ["yesterday", "2025-13-01", "2025-02-30", 5, ["2025-01-01"], "0001-01-01"])
 def test_a_bad_date_names_its_field(value: object) -> None:
     with pytest.raises(InvalidArgument, match="start_date|end_date"):
         parse_range("start_date", value, "end_date", value, ZoneInfo("Pacific/Kiritimati"))
@@ -46,3 +44,9 @@ def test_a_start_after_the_end_is_told() -> None:
 
 def test_nothing_means_no_bound() -> None:
     assert parse_range("a", None, "b", "", BERLIN) == (None, None)
+
+
+def test_the_end_of_time_means_no_end() -> None:
+    _, end = parse_range("start_date", None, "end_date", "9999-12-31", BERLIN)
+    assert end is not None
+    assert end.year == 9999

@@ -39,6 +39,7 @@ class MessageReader:
         self._zone = zone
         self._fallback = fallback
         self._threads: dict[str, _Thread] = {}
+        self._told: set[str] = set()
 
     def conversation(self, document: Mapping[str, Any], conversation_id: str, line: int | None) -> Iterator[Event]:
         """Give the messages of one conversation; an exact repeat gives nothing."""
@@ -79,6 +80,7 @@ class MessageReader:
         if not read_role(item.get("role"))[2]:
             notes["role"] = read_text(item.get("role"))[:100] or "missing"
         said_at = self._moment(item, thread, zone, notes)
+        yield from self._guesses(notes, line)
         given = next((found for key in _ID_KEYS if (found := read_id(item.get(key))) is not None), None)
         identity = f"derived-{position}-{digest[:16]}" if given is None else given
         if thread.digests.get(identity, digest) != digest:
@@ -91,6 +93,17 @@ class MessageReader:
         thread.digests[identity] = digest
         metadata = clean_json({**message.metadata, **({"import": notes} if notes else {})})
         yield replace(message, external_id=identity, position=position, said_at=said_at, metadata=metadata)
+
+    def _guesses(self, notes: Json, line: int | None) -> Iterator[ImportProblem]:
+        """Tell, once for each kind and file, that something had to be guessed."""
+        for name, guess in (
+            ("timestamp", "it is filed under the one before it"),
+            ("role", "it is taken as said"),
+        ):
+            if name in notes and name not in self._told:
+                self._told.add(name)
+                text = f"a message has no readable {name} ({notes[name]}): {guess}. Others of this file may too."
+                yield ImportProblem(self._source, line, text, remark=True)
 
     def _moment(self, item: Json, thread: _Thread, zone: ZoneInfo, notes: Json) -> datetime:
         given = next((item[key] for key in _MOMENT_KEYS if item.get(key) is not None), None)

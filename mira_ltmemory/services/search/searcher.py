@@ -26,7 +26,7 @@ MAX_LIMIT = 1_000
 CANDIDATES = 100
 
 WORDS_ONLY = "Searched by words only: there is no embedding model at hand."
-NOT_EMBEDDED = "Rows that are not embedded yet were found by their words only."
+NOT_EMBEDDED = "Some rows have no vector and were found by their words only."
 NEWEST = "No query was given: these are the newest rows, newest first."
 NOTHING_ASKED = "Nothing was asked for: give a query, or a filter to list the newest rows that pass it."
 CUT = f"The query is longer than {MAX_QUERY_CHARS:,} characters; only its beginning was searched for."
