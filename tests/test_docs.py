@@ -6,8 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
 
-from mira_ltmemory.config import MemoryConfig
+from mira_ltmemory.cli.app import app
+from mira_ltmemory.config import MemoryConfig, ToolSwitches
+from mira_ltmemory.hooks import hookspecs
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
@@ -26,6 +29,20 @@ def test_every_setting_is_documented() -> None:
     assert missing == []
 
 
+def test_every_hook_is_documented() -> None:
+    text = (ROOT / "docs" / "hooks.md").read_text("utf-8")
+    hooks = [name for name, hook in vars(hookspecs).items() if hasattr(hook, f"{hookspecs.PROJECT}_spec")]
+    assert len(hooks) == 7
+    assert [name for name in hooks if f"`{name}(" not in text] == []
+
+
+def test_every_tool_and_command_is_in_the_readme() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert [name for name in ToolSwitches.model_fields if f"`{name}" not in text] == []
+    commands = [command.name for command in typer.main.get_command(app).commands.values()]  # type: ignore[attr-defined]
+    assert [name for name in commands if f"mira-ltmemory {name}" not in text and f"make {name}" not in text] == []
+
+
 def test_no_page_names_a_path_of_one_machine() -> None:
     for page in PAGES:
-        assert not re.search(r"(?<![\w.])/(?:work|root|farm)/", page.read_text("utf-8")), page.name
+        assert not re.search(r"(?<![\w.])/(?:home|root|work)/", page.read_text("utf-8")), page.name

@@ -1,7 +1,7 @@
 """MIRA as a `Host`: what plugins register is adapted and kept working inside the live objects of MIRA.
 
 With its neighbours ``mira_*.py`` this is the only place that knows what a MIRA object looks like; nothing
-of MIRA is imported. How those objects behave was measured: see docs/host-contract.md.
+of MIRA is imported. How those objects behave is held by tests/hosts/test_mira_real.py and by its twin.
 
 Threads: MIRA's turn runs on one thread, the engine's jobs on others. Working memory and the set of enabled
 tools are iterated by the turn and are not safe, so only the turn's thread changes them; a job captures
