@@ -140,5 +140,5 @@ def test_config_and_language_model(play: Play) -> None:
     # Before 3e1a230 MIRA has no memory section that could be set.
     assert found["same"] and found["published"][0] == (7 if found["section"] else 10)
     assert found["published"][1:] == ["America/Chicago", "America/Chicago"]
-    assert found["ollama"] == [7, 7]
+    assert found["ollama"] == [9, 9]
     assert found["llm"] == ["An answer.", True, "end_turn"]
