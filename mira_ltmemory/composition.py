@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from mira_ltmemory.automations.runner import JobRunner
 from mira_ltmemory.automations.table import build_jobs
@@ -88,15 +89,22 @@ class MemoryManager:
         self.llm = llm
         self.embedder = embedder
         self.problems = problems or Problems()
-        self.store = Store(database, settings.effective_user_id, clock)
         redactor = Redactor(enabled=settings.redact_secrets, allow=settings.redaction_allow)
+        self.store = Store(database, settings.effective_user_id, clock, lambda text: redactor.redact(text)[0])
         self.embeddings = EmbeddingService(
-            self.store, embedder, self._register, self.problems, batch_size=settings.embedding_batch_size
+            self.store,
+            embedder,
+            self._register,
+            self.problems,
+            batch_size=settings.embedding_batch_size,
+            cache_size=settings.embedding_cache_size,
         )
         searcher = self._searcher = Searcher(self.store, self.embeddings, settings.zone)
         self.blocks = BlockManager(self.store, settings, redactor)
         self.recall = RecallManager(self.store, settings, redactor, searcher)
-        self.archival = PassageManager(self.store, settings, clock, redactor, self.embeddings, searcher)
+        self.archival = PassageManager(
+            self.store, settings, clock, redactor, self.embeddings, searcher, self.blocks.untrusted
+        )
         self.status = StatusService(
             self.store, self.embeddings, self.problems, max_embedded_chars=settings.max_embedded_chars
         )
@@ -108,9 +116,14 @@ class MemoryManager:
         for remark in self.blocks.ensure():
             self.problems.set("core memory", remark)
 
-    def as_user(self, user_name: str) -> MemoryManager:
-        """The memory of another user on the same database and model. Close only the first one."""
-        settings = self.settings.model_copy(update={"user_name": user_name, "user_id": None})
+    def users(self) -> list[UUID]:
+        """Every user who has a memory in this database; a worker goes through them with ``as_user``."""
+        return self.database.users()
+
+    def as_user(self, user: str | UUID) -> MemoryManager:
+        """The memory of another user, by name or id, on the same database and model. Close only the first one."""
+        named = {"user_id": user} if isinstance(user, UUID) else {"user_name": user, "user_id": None}
+        settings = self.settings.model_copy(update=named)
         # The model is shared, and what is off about it; all other problems are this user's own.
         problems = Problems()
         if (off := self.problems.all().get(EMBEDDING_PROBLEM)) is not None:
@@ -298,7 +311,6 @@ def _embedder(settings: MemoryConfig, problems: Problems) -> Embedder | None:
             max_tokens=settings.embedding_max_tokens,
             batch_size=settings.embedding_batch_size,
             threads=settings.embedding_threads,
-            cache_size=settings.embedding_cache_size,
         )
     except EmbeddingError as error:
         problems.set(EMBEDDING_PROBLEM, f"off: {error}")

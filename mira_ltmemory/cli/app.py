@@ -25,6 +25,7 @@ from mira_ltmemory.cli import (
     settings,
     snapshots,
     status,
+    work,
 )
 from mira_ltmemory.cli.common import Target, complain
 from mira_ltmemory.errors import LtMemoryError
@@ -40,6 +41,7 @@ COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
     "as-of": past.as_of,
     "forget": forgetting.forget,
     "vacuum": past.vacuum,
+    "work": work.work,
     "status": status.status,
     "config": settings.config,
 }

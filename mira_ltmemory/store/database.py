@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from psycopg2.errors import InsufficientPrivilege
 from sqlalchemy import Connection, Engine, create_engine, event, text
@@ -58,6 +59,11 @@ class Database:
                     connection.execute(text(statement))
         finally:
             engine.dispose()
+
+    def users(self) -> list[UUID]:
+        """The ids of all users, oldest first: from a table that holds nothing else of them."""
+        with foreign_errors(), self.engine.connect() as connection:
+            return list(connection.scalars(text("SELECT id FROM ltmemory.users ORDER BY created_at, id")))
 
     def close(self) -> None:
         """Close all connections and give up the embedded server. May be called twice."""

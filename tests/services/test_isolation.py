@@ -36,6 +36,7 @@ NOT_MEMORY = {
 }
 NOT_CALLED = {
     "memory.as_user": "whoever holds a memory of the host may open that of any user",
+    "memory.users": "ids alone, for workers, from the exempt table",
     "memory.close": "closes the database",
     "history.restore": "wants a transaction; walked by snapshots.restore",
     "history.require_kept": "wants a transaction; walked by as_of",
