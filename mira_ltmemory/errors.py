@@ -32,6 +32,7 @@ httpx) become one of these at the boundary that they came from, and nowhere else
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 
 
 def one_line(text: object, limit: int = 600) -> str:
@@ -136,13 +137,15 @@ class Erased(RefusedEdit):
 
 
 class UndoConflict(RefusedEdit):
-    """Later changes depend on the change set that is to be undone; ``blocking`` lists them."""
+    """Later changes depend on the change set that is to be undone; ``blocking`` lists them, ``reasons`` says why."""
 
-    def __init__(self, change_set_id: int, blocking: tuple[int, ...]) -> None:
+    def __init__(self, change_set_id: int, reasons: Mapping[int, str]) -> None:
         self.change_set_id = change_set_id
-        self.blocking = blocking
-        listed = ", ".join(map(str, blocking[:20])) + (" and more" if len(blocking) > 20 else "")
+        self.blocking = tuple(sorted(reasons))
+        self.reasons = {each: reasons[each] for each in self.blocking}
+        listed = "".join(f"\n  {each} {reasons[each]}" for each in self.blocking[:20])
+        more = f"\n  and {len(reasons) - 20} more" if len(reasons) > 20 else ""
         super().__init__(
-            f"Change set {change_set_id} cannot be undone alone: the later change sets {listed} depend on it. "
+            f"Change set {change_set_id} cannot be undone alone: later change sets depend on it.{listed}{more}\n"
             "Nothing was changed. Undo those first, or undo with their dependents."
         )

@@ -14,7 +14,7 @@ from typing import Any
 
 from mira_ltmemory.config import MemoryConfig
 from mira_ltmemory.errors import Conflict, InvalidArgument, NeedsConfirmation, OverLimit, ReadOnly
-from mira_ltmemory.protocols import Actor, Change, Origin
+from mira_ltmemory.protocols import Actor, Change, Kind, Origin
 from mira_ltmemory.services import edits
 from mira_ltmemory.services.block_history import BlockHistory, BlockVersionView, find_block, version_text
 from mira_ltmemory.services.block_rules import conflict, require_description, require_free, require_label
@@ -22,7 +22,7 @@ from mira_ltmemory.services.block_setup import ensure_blocks
 from mira_ltmemory.services.held import HeldEdit, HeldEdits
 from mira_ltmemory.services.redaction import Redactor
 from mira_ltmemory.services.text import require_text
-from mira_ltmemory.services.untrusted import UntrustedText
+from mira_ltmemory.services.untrusted import UntrustedText, link, noted
 from mira_ltmemory.store.models import Block
 from mira_ltmemory.store.unit_of_work import SqlUnitOfWork, Store
 
@@ -59,12 +59,16 @@ class BlockEdit:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """A change that was asked for. ``texts`` are what it brings in; ``run`` carries it out or refuses."""
+    """A change that was asked for. ``texts`` are what it brings in; ``run`` carries it out or refuses.
+
+    ``result`` tells what a text of the block would become.
+    """
 
     operation: str
     label: str
     texts: tuple[str, ...]
     run: Callable[[SqlUnitOfWork], BlockEdit]
+    result: Callable[[str], str] | None = None
 
 
 class BlockManager:
@@ -168,7 +172,9 @@ class BlockManager:
         if not 1 <= allowed <= 1_000_000:
             raise InvalidArgument(f"limit must be between 1 and 1,000,000 characters, not {allowed}.")
         self._refuse_hopeless(label, content, allowed)
+        self._refuse_secret(label)
         text, redactions = self._redactor.redact(content)
+        shown, more = self._redactor.redact(description)
         origin = _origin(change)
 
         def run(unit: SqlUnitOfWork) -> BlockEdit:
@@ -188,16 +194,16 @@ class BlockManager:
                 change_set_id=unit.change_set_id,
                 origin=origin.value,
                 label=label,
-                description=description,
+                description=shown,
                 content=text,
                 char_limit=allowed,
                 read_only=False,
                 position=1 + max((block.position for block in present), default=-1),
             )
             unit.blocks.add(block)
-            return BlockEdit(_view(block), unit.change_set_id, _kinds(redactions))
+            return BlockEdit(_view(block), unit.change_set_id, _kinds([*redactions, *more]))
 
-        return self._submit(_Work("create", label, (text,), run), change)
+        return self._submit(_Work("create", label, (text, description), run), change)
 
     def delete(self, label: str, change: Change, *, expected_version: int | None = None) -> BlockEdit:
         """Remove a block; its versions stay, and undoing the change set brings it back. Raises ``RefusedEdit``."""
@@ -214,6 +220,7 @@ class BlockManager:
     def rename(self, label: str, new_label: str, change: Change, *, expected_version: int | None = None) -> BlockEdit:
         """Give a block another label; its history goes with it. Raises ``RefusedEdit``."""
         require_label(new_label)
+        self._refuse_secret(new_label)
 
         def run(unit: SqlUnitOfWork) -> BlockEdit:
             block = self._writable(unit, label, expected_version)
@@ -238,8 +245,12 @@ class BlockManager:
             raise InvalidArgument("Only a person may confirm a held edit.")
         held, work = self._held.take(held_id)
         try:
-            with self._store.write(change, {**_noted(held.sources), "confirmed": held.tool}) as unit:
-                return work.run(unit)
+            with self._store.write(
+                change, {**noted(held.sources), "confirmed": self._store.clean(Change(Actor.USER, held.tool)).tool}
+            ) as unit:
+                edit = work.run(unit)
+                _link(unit, edit, held.sources)
+                return edit
         except BaseException:
             self._held.put_back(held, work)
             raise
@@ -277,16 +288,24 @@ class BlockManager:
             text, more = self._redactor.redact(edits.apply_all(block.content, clean))
             return self._save(unit, block, text, origin, tuple(dict.fromkeys([*kinds, *_kinds(more)])))
 
-        return self._submit(_Work(operation or given[0].op, label, tuple(edit.new for edit in clean), run), change)
+        work = _Work(
+            operation or given[0].op,
+            label,
+            tuple(edit.new for edit in clean),
+            run,
+            lambda text: edits.apply_all(text, clean),
+        )
+        return self._submit(work, change)
 
     def _submit(self, work: _Work, change: Change) -> BlockEdit:
         """Carry out a change, or hold it where it needs a person; the journal notes the untrusted text in it."""
         by_person = change.actor in (Actor.USER, Actor.SYSTEM)
-        sources = () if by_person else self.untrusted.sources(work.texts, work.label)
+        sources = () if by_person else self.untrusted.sources(work.texts, work.label, work.result)
         policy = self._settings.core_memory_confirmation
         held = not by_person and (policy == "always" or (policy == "untrusted" and bool(sources)))
-        with self._store.write(change, _noted(sources)) as unit:
+        with self._store.write(change, noted(sources)) as unit:
             edit = work.run(unit)
+            _link(unit, edit, sources)
             if held:  # carried out and rolled back: what could not be done is refused for what is wrong with it
                 raise self._hold(work, change, edit, sources)
             return edit
@@ -326,6 +345,9 @@ class BlockManager:
         if text == before:
             raise InvalidArgument(f"Block {block.label!r} holds exactly this text already; there is nothing to change.")
         block.content = text
+        if block.label in self._settings.core_memory_blocks:
+            # Kept above what is configured only for a text that is longer: the limit comes down with the text.
+            block.char_limit = max(self._settings.core_memory_blocks[block.label], len(text))
         block.origin = origin.value
         unit.blocks.save(block)
         return BlockEdit(_view(block), unit.change_set_id, redacted, before)
@@ -336,6 +358,10 @@ class BlockManager:
                 f"Block {label!r} is in the setting core_memory_blocks, so it cannot be {done}; nothing was changed. "
                 "Take it out of the settings first."
             )
+
+    def _refuse_secret(self, label: str) -> None:
+        if self._redactor.redact(label)[1]:
+            raise InvalidArgument("The label holds what looks like a secret; nothing was changed. Take another label.")
 
     def _refuse_hopeless(self, label: str, given: str, limit: int = 0) -> None:
         """Refuse text that no block could hold before it is searched for secrets, which can shorten it."""
@@ -353,8 +379,10 @@ def _kinds(redactions: Sequence[Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(redaction.kind for redaction in redactions))
 
 
-def _noted(sources: Sequence[str]) -> dict[str, Any]:
-    return {"untrusted_source": list(sources)} if sources else {}
+def _link(unit: SqlUnitOfWork, edit: BlockEdit, sources: Sequence[str]) -> None:
+    block = unit.blocks.get(edit.block.label) if sources else None
+    if block is not None:
+        link(unit, Kind.BLOCK, block.id, sources, Origin(block.origin))
 
 
 def _view(block: Block) -> BlockView:

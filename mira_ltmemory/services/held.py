@@ -19,7 +19,8 @@ T = TypeVar("T")
 class HeldEdit:
     """An edit that waits. ``before`` and ``after`` are the block's text as it would have changed.
 
-    ``sources`` are the ids of the tool or web messages whose text it repeats.
+    ``sources`` are the ids of the tool or web messages, and passages made from such, whose text
+    it repeats.
     """
 
     id: int

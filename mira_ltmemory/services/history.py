@@ -32,7 +32,12 @@ class _Plan:
     """What each touched row is to become, and the change sets that stand in the way."""
 
     rows: dict[tuple[type[Journaled], UUID], Put] = field(default_factory=dict)
-    blocking: set[int] = field(default_factory=set)
+    blocking: dict[int, str] = field(default_factory=dict)
+
+    def block(self, change_sets: Iterable[int], why: str) -> None:
+        """Note what stands in the way; of several reasons the first stays."""
+        for each in change_sets:
+            self.blocking.setdefault(each, why)
 
     def add(self, table: type[Journaled], versions: Sequence[Version], wanted: Version | None) -> None:
         """Let a row become ``wanted``. A block that is read-only now stays so."""
@@ -76,8 +81,12 @@ class HistoryService:
         ``ReadOnly`` where it would change a block that is read-only now, and ``UndoConflict`` with the list where
         later changes depend on it, unless ``with_dependents`` says to undo those too.
         """
-        undoing = Change(change.actor, change.tool, change.reason, change.parent, undoes=change_set_id)
+        if isinstance(change_set_id, bool) or not isinstance(change_set_id, int):
+            raise InvalidArgument(
+                f"change_set_id must be the number of a change set, not {type(change_set_id).__name__}."
+            )
         self._require_known(change_set_id)
+        undoing = self._store.clean(replace(change, undoes=change_set_id))
         with self._store.write(undoing) as unit:
             entries = [entry for entry in unit.history.entries() if entry.id != unit.change_set_id]
             standing = Standing(entries)
@@ -91,8 +100,8 @@ class HistoryService:
                 if not plan.blocking:
                     break
                 if not with_dependents:
-                    raise UndoConflict(change_set_id, tuple(sorted(plan.blocking)))
-                roots |= plan.blocking
+                    raise UndoConflict(change_set_id, _told(unit, plan.blocking))
+                roots |= plan.blocking.keys()
             if not plan.rows and standing.entry(change_set_id).undoes is None:
                 raise InvalidArgument(f"Change set {change_set_id} changed no row that can be brought back.")
             for root in sorted(roots - {change_set_id}, reverse=True):
@@ -134,7 +143,7 @@ class HistoryService:
             moment = self.moment(at)
         elif isinstance(at, str):
             with self._store.read() as unit:
-                snapshot = unit.snapshots.get(at)
+                snapshot = unit.snapshots.get(self._store.redact(at))
                 if snapshot is None:
                     raise UnknownSnapshot(unknown_snapshot(at, [each.name for each in unit.snapshots.all()]))
                 moment = snapshot.moment
@@ -171,9 +180,8 @@ class HistoryService:
     def _require_known(self, change_set_id: int) -> None:
         with self._store.read() as unit:
             if not 0 < change_set_id < 2**63 or unit.journal.get(change_set_id) is None:
-                raise InvalidArgument(
-                    f"There is no change set {change_set_id}; the newest is {unit.journal.last_id()}."
-                )
+                named = change_set_id if abs(change_set_id) < 2**63 else "with so large a number"
+                raise InvalidArgument(f"There is no change set {named}; the newest is {unit.journal.last_id()}.")
 
     def _require_undoable(self, unit: SqlUnitOfWork, standing: Standing, target: int, change: Change) -> None:
         entry = standing.entry(target)
@@ -199,35 +207,37 @@ class HistoryService:
                 events = {event for version in versions for event in _events(version)}
                 first = min(events & after.turned)
                 # An erasure took the same out of every version: what it left alone can still be brought back.
-                plan.blocking |= after.blocking(events.difference(erasures), first, family)
+                if later := after.blocking(events.difference(erasures), first, family):
+                    plan.block(later, f"made a later version of {_name(table, versions[-1])}")
                 plan.add(table, versions, next((each for each in versions if each.holds_at(first - 1)), None))
-        plan.blocking |= self._citing(unit, plan) | self._holding(unit, plan)
+        self._block_citing(unit, plan)
+        self._block_holding(unit, plan)
         return plan
 
-    def _citing(self, unit: SqlUnitOfWork, plan: _Plan) -> set[int]:
-        """The change sets of rows that stay and refer to one that goes."""
+    def _block_citing(self, unit: SqlUnitOfWork, plan: _Plan) -> None:
+        """Let the change sets of rows that stay and refer to one that goes stand in the way."""
         planned = {row_id: put for (_, row_id), put in plan.rows.items()}
-        found = set()
-        for row_id, made_by in unit.history.citing(plan.removed()).items():
+        for row_id, cited in unit.history.citing(plan.removed()).items():
             wanted = planned[row_id].wanted if row_id in planned else None
+            relation = "belongs to" if cited.source_kind == "conversation" else "came from"
+            why = f"made {cited.kind} {cited.row_id}, which {relation} {cited.source_kind} {cited.source_id}"
             if row_id not in planned:
-                found.add(made_by)
+                plan.block([cited.made_by], why)
             elif wanted is not None:
-                found.add(wanted.made_by)
-        return found
+                plan.block([wanted.made_by], why)
 
-    def _holding(self, unit: SqlUnitOfWork, plan: _Plan) -> set[int]:
-        """The change sets by which other rows hold a unique key, such as a label, that a row needs to come back."""
-        found = set()
+    def _block_holding(self, unit: SqlUnitOfWork, plan: _Plan) -> None:
+        """Likewise those by which other rows hold a unique key, such as a label, that a row needs to come back."""
         for table in TABLES:
             coming = [put.wanted for put in plan.changes(table) if put.wanted is not None]
             for version, holder, made_by in unit.history.holders(table, coming):
                 put = plan.rows.get((table, holder))
+                key = "label" if table is Block else "key"
+                why = f"gave {_singular(table)} {holder} the {key} that {_name(table, version)} needs to come back"
                 if put is None:
-                    found.add(made_by)
+                    plan.block([made_by], why)
                 elif put.wanted is not None and not unit.history.differ(table, put.wanted, version):
-                    found.add(put.wanted.made_by)
-        return found
+                    plan.block([put.wanted.made_by], why)
 
     def _apply(self, unit: SqlUnitOfWork, plan: _Plan) -> Mapping[str, int]:
         _refuse_read_only(plan.changes(Block))
@@ -259,6 +269,24 @@ def unknown_snapshot(name: str, known: Sequence[str]) -> str:
     """Say that there is no snapshot of that name, and which there are."""
     listed = ", ".join(repr(each) for each in known[:20]) + (" and more" if len(known) > 20 else "")
     return f"There is no snapshot {name[:80]!r}. " + (f"The snapshots are: {listed}." if known else "There are none.")
+
+
+def _told(unit: SqlUnitOfWork, blocking: Mapping[int, str]) -> dict[int, str]:
+    makers = unit.history.makers(blocking.keys())
+    return {each: f"({makers.get(each, 'unknown')}) {why}" for each, why in blocking.items()}
+
+
+def _singular(table: type[Journaled]) -> str:
+    return str(table.__tablename__).removesuffix("s")
+
+
+def _name(table: type[Journaled], version: Version) -> str:
+    """A row as people know it: a block by its label, another by its id."""
+    return (
+        f"{_singular(table)} {version.values['label']!r}"
+        if table is Block
+        else (f"{_singular(table)} {version.values['id']}")
+    )
 
 
 def _refuse_erased(standing: Standing, change_sets: Collection[int]) -> None:

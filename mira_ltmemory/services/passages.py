@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
 from mira_ltmemory.config import MemoryConfig
@@ -13,6 +13,7 @@ from mira_ltmemory.services.embeddings import EmbeddingService
 from mira_ltmemory.services.redaction import Redactor
 from mira_ltmemory.services.search import Searcher
 from mira_ltmemory.services.text import require_text
+from mira_ltmemory.services.untrusted import UntrustedText, link, noted
 from mira_ltmemory.store.models import Passage, content_hash
 from mira_ltmemory.store.unit_of_work import SqlUnitOfWork, Store
 from mira_ltmemory.store.vectors import PendingText
@@ -44,6 +45,7 @@ class PassageManager:
         redactor: Redactor,
         embeddings: EmbeddingService,
         searcher: Searcher,
+        untrusted: UntrustedText,
     ) -> None:
         self._store = store
         self._settings = settings
@@ -51,11 +53,12 @@ class PassageManager:
         self._redactor = redactor
         self._embeddings = embeddings
         self._searcher = searcher
+        self._untrusted = untrusted
 
     def insert(self, content: str, tags: Sequence[str] = (), change: Change | None = None) -> InsertedPassage:
         """Store a passage and embed it at once. Raises ``RefusedEdit`` and ``StoreError``."""
         require_text("content", content, limit=self._settings.max_archival_chars)
-        wanted = clean_tags(tags)
+        wanted = self._without_secrets(clean_tags(tags))
         text, redactions = self._redactor.redact(content)
         kinds = tuple(dict.fromkeys(redaction.kind for redaction in redactions))
         known = self._known(text)
@@ -63,7 +66,9 @@ class PassageManager:
             return InsertedPassage(known.id, tuple(known.tags), None, known=True, embedded=True, redacted=kinds)
         # Embedded before the transaction begins: no connection is held while the model works.
         embedded = None if known is not None else self._embeddings.embed_now([text])
-        with self._store.write(change or Change(Actor.USER, "archival_memory_insert")) as unit:
+        by_model = change is not None and change.actor is not Actor.USER
+        sources = self._untrusted.sources([text]) if by_model and known is None else ()
+        with self._store.write(change or Change(Actor.USER, "archival_memory_insert"), noted(sources)) as unit:
             present = unit.passages.with_content(content_hash(text))
             if present:
                 row = present[0]
@@ -74,6 +79,7 @@ class PassageManager:
                     _refuse_erased(unit, content_hash(text))
                 row = self._row(unit, text, wanted, change)
                 unit.passages.add([row])
+                link(unit, Kind.PASSAGE, row.id, sources, Origin(row.origin))
                 unit.words.add(Kind.PASSAGE, [(row.id, text)])
                 if embedded is None:
                     unit.vectors.enqueue(Kind.PASSAGE, [row.id])
@@ -92,10 +98,11 @@ class PassageManager:
 
     def search(self, query: str, filter: Filter | None = None, limit: int | None = None) -> SearchResult:
         """Find passages by meaning and words, best first, at most ``limit`` (1 to 50)."""
+        filter = filter or Filter()
         return self._searcher.search(
             Kind.PASSAGE,
             query,
-            filter or Filter(),
+            replace(filter, tags=self._without_secrets(filter.tags)),
             limit or self._settings.max_search_results,
             min_cosine=self._settings.similarity_threshold,
         )
@@ -109,6 +116,9 @@ class PassageManager:
         """How many passages are stored."""
         with self._store.read() as unit:
             return unit.passages.count()
+
+    def _without_secrets(self, tags: Sequence[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(self._redactor.redact(tag)[0] for tag in tags))
 
     def _known(self, text: str) -> Passage | None:
         with self._store.read() as unit:

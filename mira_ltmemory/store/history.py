@@ -22,10 +22,10 @@ REFERRED: frozenset[type[Journaled]] = frozenset({Conversation})
 """Those whose rows others cannot be without (foreign keys)."""
 
 _CITES = """
-SELECT s.id, s.change_set_id FROM ltmemory.sources s
+SELECT s.id, s.change_set_id, s.kind, s.row_id, s.source_kind, s.source_id FROM ltmemory.sources s
 WHERE s.user_id = :user_id AND s.source_id = ANY(:ids) AND NOT s.row_id = ANY(:ids)
 UNION ALL
-SELECT m.id, m.change_set_id FROM ltmemory.messages m
+SELECT m.id, m.change_set_id, 'message', m.id, 'conversation', m.conversation_id FROM ltmemory.messages m
 WHERE m.user_id = :user_id AND m.conversation_id = ANY(:ids) AND NOT m.id = ANY(:ids)
 """
 
@@ -72,6 +72,17 @@ class Put:
     present: Version | None
     wanted: Version | None
     last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A row (``kind``, ``row_id``) that came from, or belongs to, another, as the change set ``made_by`` says."""
+
+    made_by: int
+    kind: str
+    row_id: UUID
+    source_kind: str
+    source_id: UUID
 
 
 class HistoryRows(Rows):
@@ -145,11 +156,22 @@ class HistoryRows(Rows):
             gone = any_(literal(list(row_ids), ARRAY(live.c.id.type)))
             self.connection.execute(live.delete().where(live.c.user_id == self.user_id, live.c.id == gone))
 
-    def citing(self, row_ids: Sequence[UUID]) -> dict[UUID, int]:
-        """Rows outside ``row_ids`` that came from, or belong to, one of these, and the change set of each."""
+    def citing(self, row_ids: Sequence[UUID]) -> dict[UUID, Citation]:
+        """Rows outside ``row_ids``, links or messages by their id, that say to come from or belong to one of these."""
         if not row_ids:
             return {}
-        return {row.id: row.change_set_id for row in self.execute(_CITES, ids=list(row_ids))}
+        return {
+            row.id: Citation(row.change_set_id, row.kind, row.row_id, row.source_kind, row.source_id)
+            for row in self.execute(_CITES, ids=list(row_ids))
+        }
+
+    def makers(self, change_sets: Collection[int]) -> dict[int, str]:
+        """Who made each of these change sets, and with which tool: ``model, core_memory_append``."""
+        rows = self.execute(
+            "SELECT id, actor, tool FROM ltmemory.change_sets WHERE user_id = :user_id AND id = ANY(:ids)",
+            ids=list(change_sets),
+        )
+        return {row.id: row.actor if row.tool is None else f"{row.actor}, {row.tool}" for row in rows}
 
     def holders(self, table: type[Journaled], wanted: Sequence[Version]) -> list[tuple[Version, UUID, int]]:
         """Which of these versions cannot come, because another row holds a key that must be unique.

@@ -161,6 +161,25 @@ def test_a_refused_undo_changes_nothing(memory: MemoryManager) -> None:
     assert journal_state(memory.store) == before
 
 
+def test_a_refused_undo_says_who_stands_in_the_way_and_why(memory: MemoryManager, clock: FixedClock) -> None:
+    first = write(memory, "0")
+    later = [write(memory, str(number)) for number in range(1, 23)]
+    with pytest.raises(UndoConflict) as refusal:
+        memory.history.undo(first, BY_USER)
+    why = "(model, test) made a later version of block 'human'"
+    assert refusal.value.reasons == dict.fromkeys(later, why)
+    assert refusal.value.blocking == tuple(later)
+    lines = str(refusal.value).split("\n")
+    assert lines[1:21] == [f"  {each} {why}" for each in later[:20]]
+    assert lines[21] == "  and 2 more"
+    said = say(memory, clock, 1)
+    more = say(memory, clock, 2)
+    with pytest.raises(
+        UndoConflict, match=rf"{more} \(system, capture\) made message .*, which belongs to conversation"
+    ):
+        memory.history.undo(said, BY_USER)
+
+
 def test_a_label_that_is_taken_stands_in_the_way(memory: MemoryManager) -> None:
     add_block(memory, "notes", "old notes")
     removal = sql(memory, "DELETE FROM ltmemory.blocks WHERE user_id = :user_id AND label = 'notes'")
@@ -168,6 +187,8 @@ def test_a_label_that_is_taken_stands_in_the_way(memory: MemoryManager) -> None:
     with pytest.raises(UndoConflict) as refusal:
         memory.history.undo(removal, BY_USER)
     assert refusal.value.blocking == (taken,)
+    assert "gave block " in refusal.value.reasons[taken]
+    assert "the label that block 'notes' needs to come back" in refusal.value.reasons[taken]
     assert memory.blocks.get("notes").content == "new notes"
     memory.history.undo(removal, BY_USER, with_dependents=True)
     assert memory.blocks.get("notes").content == "old notes"
