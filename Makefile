@@ -34,9 +34,11 @@ test: $(VENV)/.ready-to-test
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+# Each in a process of its own: what one of them does or how long it takes hides nothing of the others.
 proofs: $(VENV)/.ready-to-test
-	@if [ -d tests/proofs ]; then exec $(BIN)/python -m pytest -s tests/proofs/*.py; \
-	else echo "There are no long proofs yet: make test runs everything."; fi
+	@trap 'exit 130' INT; failed=; for proof in tests/proofs/*.py; do \
+		echo "== $$proof"; $(BIN)/python -m pytest -s "$$proof" || failed="$$failed $$proof"; done; \
+	if [ -n "$$failed" ]; then echo "Failed:$$failed"; exit 1; fi
 
 bench: $(VENV)/.ready-to-run
 	@if $(BIN)/mira-ltmemory bench --help >/dev/null 2>&1; then exec $(BIN)/mira-ltmemory bench; \

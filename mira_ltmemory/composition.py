@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -177,7 +178,8 @@ class MemoryManager:
         Raises ``InvalidArgument`` for the future and the unknown, ``UnknownSnapshot``, and ``NotKept`` for what lies
         before the retention.
         """
-        return MemoryAsOf(self.store, self.history, self._searcher, render_blocks, self.history.resolve(at))
+        show = partial(render_blocks, edit_tools=self._edit_tools())
+        return MemoryAsOf(self.store, self.history, self._searcher, show, self.history.resolve(at))
 
     def capture(self, messages: Sequence[IncomingMessage]) -> list[IncomingMessage]:
         """Store the messages that are not stored yet and return those. Raises ``StoreError``."""

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +31,7 @@ class OnnxEmbedder:
     """Mean-pooled, normalised embeddings of a sentence-transformers model in ONNX form. Thread-safe.
 
     ``max_tokens`` is where a text is cut, ``batch_size`` the texts of one run at most, ``threads`` those of
-    the session (0: half the machine's, at least one), ``cache_size`` the vectors of single texts kept in memory.
+    the session (0: half the machine's, at least one). It keeps no text: users may share it.
     Raises ``EmbeddingError`` at once where files are missing or of another dimension; the session itself
     is made when the first text is embedded.
     """
@@ -46,14 +45,11 @@ class OnnxEmbedder:
         max_tokens: int = 256,
         batch_size: int = 32,
         threads: int = 0,
-        cache_size: int = 2048,
     ) -> None:
         self._model_path = model_path
         self._tokenizer_path = tokenizer_path
         self._batch_size = batch_size
         self._threads = threads or max(1, (os.cpu_count() or 2) // 2)
-        self._cache_size = cache_size
-        self._cache: OrderedDict[str, Vectors] = OrderedDict()
         self._lock = threading.Lock()
         self._loaded: tuple[Any, Any] | None = None
         _check_dimension(model_path, dimension)
@@ -66,34 +62,6 @@ class OnnxEmbedder:
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return float32 of shape ``(len(texts), dimension)``, rows of length 1. Raises ``EmbeddingError``."""
-        if len(texts) == 1:
-            return self._embed_cached(texts[0])
-        return self._embed(texts)
-
-    def clear(self) -> None:
-        """Forget the texts and vectors that are kept in memory."""
-        with self._lock:
-            self._cache.clear()
-
-    def cached_texts(self) -> list[str]:
-        """The texts that are kept in memory with their vectors."""
-        with self._lock:
-            return list(self._cache)
-
-    def _embed_cached(self, text: str) -> Vectors:
-        with self._lock:
-            known = self._cache.get(text)
-            if known is not None:
-                self._cache.move_to_end(text)
-                return known.copy()
-        vectors = self._embed([text])
-        with self._lock:
-            self._cache[text] = vectors.copy()
-            while len(self._cache) > self._cache_size:
-                self._cache.popitem(last=False)
-        return vectors
-
-    def _embed(self, texts: Sequence[str]) -> Vectors:
         import numpy as np
 
         session, tokenizer = self._load()

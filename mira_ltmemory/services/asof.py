@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mira_ltmemory.errors import UnknownLabel
@@ -53,7 +53,9 @@ class MemoryAsOf:
 
     def search(self, query: str, filter: Filter | None = None, limit: int = 10) -> SearchResult:
         """Find passages as they were, best first; a blank query lists the newest. Raises ``InvalidArgument``."""
-        return self._search(Kind.PASSAGE, query, filter or Filter(), limit)
+        filter = filter or Filter()
+        tags = tuple(self.store.redact(tag) for tag in filter.tags)
+        return self._search(Kind.PASSAGE, query, replace(filter, tags=tags), limit)
 
     def search_messages(self, query: str, filter: Filter | None = None, limit: int = 10) -> SearchResult:
         """Find messages as they were, best first; a blank query lists the newest. Raises ``InvalidArgument``."""

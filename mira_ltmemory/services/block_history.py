@@ -22,7 +22,8 @@ class BlockVersionView:
     """One version of a block. ``used`` and ``limit`` are in characters, ``at`` is aware, in UTC.
 
     ``ended_by`` is the change set that followed it or removed the block; none: it is the present version.
-    ``untrusted_source`` holds the ids of tool or web messages whose text the edit repeated.
+    ``untrusted_source`` holds the ids of tool or web messages, and passages made from such, whose
+    text the edit repeated.
     """
 
     version: int

@@ -15,19 +15,20 @@ def ensure_blocks(store: Store, settings: MemoryConfig) -> list[str]:
 
     One change set, and none where everything is as configured. Blocks that are configured no longer stay.
     """
-    return _Setup(settings).run(store)
+    return _Setup(settings, store).run()
 
 
 class _Setup:
-    def __init__(self, settings: MemoryConfig) -> None:
+    def __init__(self, settings: MemoryConfig, store: Store) -> None:
         self._settings = settings
+        self._store = store
 
-    def run(self, store: Store) -> list[str]:
-        with store.read() as unit:
+    def run(self) -> list[str]:
+        with self._store.read() as unit:
             if not self._stale(unit.blocks.all()):
                 return []
         remarks: list[str] = []
-        with store.write(Change(Actor.SYSTEM, "configure", "core memory blocks as configured")) as unit:
+        with self._store.write(Change(Actor.SYSTEM, "configure", "core memory blocks as configured")) as unit:
             present = {block.label: block for block in unit.blocks.all()}
             for position, label in enumerate(self._settings.core_memory_blocks):
                 if label in present:
@@ -82,4 +83,4 @@ class _Setup:
         )
 
     def _description(self, label: str) -> str:
-        return self._settings.core_memory_descriptions.get(label, "")
+        return self._store.redact(self._settings.core_memory_descriptions.get(label, ""))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 from mira_ltmemory.errors import EmbeddingError
 from mira_ltmemory.protocols import Embedder, EmbeddingModel, Progress, no_progress
@@ -19,18 +21,10 @@ logger = logging.getLogger(__name__)
 PROBLEM = "search by meaning"
 
 
-@runtime_checkable
-class KeepsTexts(Protocol):
-    """An embedder that remembers texts, and can forget them."""
-
-    def clear(self) -> None:
-        """Forget every text."""
-        ...
-
-
 class EmbeddingService:
-    """Embeds texts of one user, and keeps nothing where the model cannot be trusted.
+    """Embeds texts of one user, and keeps nothing where the model cannot be trusted. Thread-safe.
 
+    The vectors of the last ``cache_size`` single texts, such as queries, are kept in memory: this user's alone.
     ``register`` makes a model known to the database and returns its number. ``embedder`` is none where the
     model cannot be used; ``Problems`` then says why.
     """
@@ -43,6 +37,7 @@ class EmbeddingService:
         problems: Problems,
         *,
         batch_size: int = 32,
+        cache_size: int = 2048,
     ) -> None:
         self._store = store
         self._embedder = embedder
@@ -50,6 +45,10 @@ class EmbeddingService:
         self._problems = problems
         self._batch_size = batch_size
         self._model_id: int | None = None
+        self._cache_size = cache_size
+        self._cache: OrderedDict[str, Vectors] = OrderedDict()
+        self._forgotten = 0
+        self._lock = threading.Lock()
 
     @property
     def available(self) -> bool:
@@ -66,7 +65,7 @@ class EmbeddingService:
         if self._embedder is None:
             return None
         try:
-            vectors = self._embedder.embed(texts)
+            vectors = self._cached(self._embedder, texts[0]) if len(texts) == 1 else self._embedder.embed(texts)
         except EmbeddingError as error:
             self._problems.set(PROBLEM, f"off: {error}")
             return None
@@ -107,10 +106,31 @@ class EmbeddingService:
             return unit.vectors.enqueue_missing(model_id, max_chars)
 
     def forget(self) -> None:
-        """Let the embedder forget the texts that it remembers."""
-        embedder: object = self._embedder
-        if isinstance(embedder, KeepsTexts):
-            embedder.clear()
+        """Forget the texts and vectors that are kept in memory."""
+        with self._lock:
+            self._cache.clear()
+            self._forgotten += 1
+
+    def cached_texts(self) -> list[str]:
+        """The texts that are kept in memory with their vectors."""
+        with self._lock:
+            return list(self._cache)
+
+    def _cached(self, embedder: Embedder, text: str) -> Vectors:
+        with self._lock:
+            known = self._cache.get(text)
+            if known is not None:
+                self._cache.move_to_end(text)
+                return known.copy()
+            before = self._forgotten
+        vectors = embedder.embed([text])
+        with self._lock:
+            # What was asked to be forgotten meanwhile is not kept.
+            if before == self._forgotten:
+                self._cache[text] = vectors.copy()
+                while len(self._cache) > self._cache_size:
+                    self._cache.popitem(last=False)
+        return vectors
 
     def _known_model(self, embedder: Embedder) -> int:
         if self._model_id is None:

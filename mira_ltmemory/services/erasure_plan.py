@@ -20,6 +20,8 @@ UNREACHABLE = (
     "MIRA's own conversation files, exports and imported files are not touched, nor is what the language model's "
     "provider keeps.",
     "Other processes that have this memory open keep recent texts in memory until they end.",
+    "What was erased is kept away by its source: the same text said again, or imported from another source, is stored "
+    "as new.",
 )
 """What SQL cannot reach; every receipt says so."""
 

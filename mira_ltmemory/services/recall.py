@@ -25,6 +25,7 @@ from mira_ltmemory.services.redaction import Redactor
 from mira_ltmemory.services.search import Searcher
 from mira_ltmemory.services.text import storable
 from mira_ltmemory.store.models import Conversation, Message, content_hash
+from mira_ltmemory.store.storable import each_text
 from mira_ltmemory.store.unit_of_work import SqlUnitOfWork, Store
 
 _BATCH = 256
@@ -112,7 +113,7 @@ class RecallManager:
                     id=key,
                     change_set_id=unit.change_set_id,
                     origin=new[0].origin.value,
-                    external_id=storable(conversation_id),
+                    external_id=self._kept_id(storable(conversation_id), key),
                 )
             )
             rows = [
@@ -127,24 +128,33 @@ class RecallManager:
     def _is_embedded(self, content: str) -> bool:
         return bool(content.strip()) and len(content) <= self._settings.max_embedded_chars
 
+    def _clean(self, text: str) -> str:
+        return self._redactor.redact(storable(text))[0]
+
+    def _kept_id(self, external_id: str, key: UUID) -> str:
+        """A host's id without secrets; where it held one, the beginning of the row's id keeps it apart from others."""
+        kept, redactions = self._redactor.redact(external_id)
+        return f"{kept} {key.hex[:12]}" if redactions else kept
+
     def _row(
         self, unit: SqlUnitOfWork, key: UUID, message: IncomingMessage, text: str, redacted: Sequence[str]
     ) -> Message:
         external_id = storable(message.external_id)
-        meta = dict(message.metadata)
+        key_of_message = unit.messages.message_key(key, external_id)
+        meta = each_text(dict(message.metadata), self._clean)
         if redacted:
             meta["redacted"] = sorted(set(redacted))
         return Message(
             user_id=unit.user_id,
-            id=unit.messages.message_key(key, external_id),
+            id=key_of_message,
             change_set_id=unit.change_set_id,
             origin=message.origin.value,
             meta=meta,
             conversation_id=key,
-            external_id=external_id,
+            external_id=self._kept_id(external_id, key_of_message),
             position=_position(message),
             role=message.role.value,
-            speaker=None if message.speaker is None else storable(message.speaker),
+            speaker=None if message.speaker is None else self._clean(message.speaker),
             content=text,
             content_hash=content_hash(text),
             said_at=message.said_at,
@@ -152,12 +162,11 @@ class RecallManager:
 
 
 def _unknown(unit: SqlUnitOfWork, key: UUID, batch: Sequence[IncomingMessage]) -> list[IncomingMessage]:
-    known = unit.messages.known(key, [storable(message.external_id) for message in batch])
-    # What was erased stays away: not known, and not new either.
     ids = {storable(message.external_id) for message in batch}
     keys = {external_id: unit.messages.message_key(key, external_id) for external_id in ids}
-    erased = unit.erasure.tombstoned(Kind.MESSAGE.value, list(keys.values()))
-    known |= {external_id for external_id, id in keys.items() if id in erased}
+    # What was erased stays away: not known, and not new either.
+    away = unit.messages.known(keys.values()) | set(unit.erasure.tombstoned(Kind.MESSAGE.value, list(keys.values())))
+    known = {external_id for external_id, id in keys.items() if id in away}
     fresh: dict[str, IncomingMessage] = {}
     for message in batch:
         if storable(message.external_id) not in known:

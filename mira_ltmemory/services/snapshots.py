@@ -73,8 +73,11 @@ class SnapshotService:
     def create(self, name: str, note: str | None = None) -> SnapshotView:
         """Name the present moment. Raises ``InvalidArgument`` where the name is taken or malformed."""
         name = require_text("name", name, limit=MAX_NAME_CHARS).strip()
+        if not name.isprintable():
+            raise InvalidArgument("name must be one line of printable text.")
+        name = self._store.redact(name)
         if note is not None:
-            require_text("note", note, limit=MAX_NOTE_CHARS, empty=True)
+            note = self._store.redact(require_text("note", note, limit=MAX_NOTE_CHARS, empty=True))
         with self._store.upkeep() as unit:
             made = unit.snapshots.add(name, note, self._clock.now())
             if made is None:
@@ -89,20 +92,20 @@ class SnapshotService:
     def get(self, name: str) -> SnapshotView:
         """One snapshot. Raises ``UnknownSnapshot``."""
         with self._store.read() as unit:
-            return _view(_find(unit, name))
+            return _view(self._find(unit, name))
 
     def delete(self, name: str) -> None:
         """Forget a name; the versions that only it kept go with the next vacuum. Raises ``UnknownSnapshot``."""
         with self._store.upkeep() as unit:
-            _find(unit, name)
-            unit.snapshots.remove(name)
+            unit.snapshots.remove(self._find(unit, name).name)
 
     def diff(self, old: str, new: str | None = None) -> SnapshotDiff:
         """Tell what changed from one snapshot to another, or until now. Raises ``UnknownSnapshot``."""
         with self._store.read() as unit:
-            before = _find(unit, old).moment
-            after = unit.journal.last_id() if new is None else _find(unit, new).moment
-            names = (old, "now" if new is None else new)
+            first, second = self._find(unit, old), None if new is None else self._find(unit, new)
+            before = first.moment
+            after = unit.journal.last_id() if second is None else second.moment
+            names = (first.name, "now" if second is None else second.name)
             texts = [{row["label"]: row["content"] for row in unit.history.at(Block, at)} for at in (before, after)]
             blocks = {
                 label: _unified(texts[0].get(label), texts[1].get(label), names)
@@ -123,15 +126,14 @@ class SnapshotService:
         change = change or Change(Actor.USER, "snapshot_restore", f"restore of snapshot {name!r}")
         self.get(name)
         with self._store.write(change) as unit:
-            moment = _find(unit, name).moment
+            moment = self._find(unit, name).moment
             return Restoration(unit.change_set_id, self._history.restore(unit, moment, RESTORED))
 
-
-def _find(unit: SqlUnitOfWork, name: str) -> Snapshot:
-    found = unit.snapshots.get(name) if isinstance(name, str) else None
-    if found is None:
-        raise UnknownSnapshot(unknown_snapshot(str(name), [each.name for each in unit.snapshots.all()]))
-    return found
+    def _find(self, unit: SqlUnitOfWork, name: str) -> Snapshot:
+        found = unit.snapshots.get(self._store.redact(name)) if isinstance(name, str) else None
+        if found is None:
+            raise UnknownSnapshot(unknown_snapshot(str(name), [each.name for each in unit.snapshots.all()]))
+        return found
 
 
 def _view(snapshot: Snapshot) -> SnapshotView:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from mira_ltmemory.errors import InvalidArgument, OverLimit
+from mira_ltmemory.store.storable import UNSTORABLE, escape, storable
 
-# Postgres cannot store NUL, and UTF-8 has no lone surrogates.
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+__all__ = ["require_text", "storable"]
 
 
 def require_text(field: str, value: object, *, limit: int | None = None, empty: bool = False) -> str:
@@ -22,19 +20,10 @@ def require_text(field: str, value: object, *, limit: int | None = None, empty: 
             f"{field} is {len(value):,} characters; at most {limit:,} fit (over by {len(value) - limit:,}). "
             "Shorten it, or store it in several parts."
         )
-    found = _UNSTORABLE.search(value)
+    found = UNSTORABLE.search(value)
     if found is not None:
-        what = "a NUL byte" if found.group() == "\x00" else f"a lone surrogate ({_escape(found)})"
+        what = "a NUL byte" if found.group() == "\x00" else f"a lone surrogate ({escape(found)})"
         raise InvalidArgument(f"{field} holds {what} at character {found.start()}; remove it and try again.")
     if not empty and not value.strip():
         raise InvalidArgument(f"{field} is empty; give the text.")
     return value
-
-
-def storable(text: str) -> str:
-    r"""Return captured text with what cannot be stored turned into visible escapes, such as ``\u0000``."""
-    return _UNSTORABLE.sub(_escape, text)
-
-
-def _escape(found: re.Match[str]) -> str:
-    return f"\\u{ord(found.group()):04x}"

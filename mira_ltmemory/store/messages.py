@@ -13,10 +13,7 @@ from mira_ltmemory.protocols import Kind, Origin
 from mira_ltmemory.store.models import Conversation, Message, PendingEmbedding
 from mira_ltmemory.store.rows import Rows, column_values
 
-_EXISTING = text(
-    "SELECT external_id FROM ltmemory.messages WHERE user_id = :user_id AND conversation_id = :conversation_id "
-    "AND external_id = ANY(:external_ids)"
-)
+_EXISTING = text("SELECT id FROM ltmemory.messages WHERE user_id = :user_id AND id = ANY(:ids)")
 
 # The newest messages are taken first, so that the index bounds the work however rare untrusted ones are.
 _UNTRUSTED = text(
@@ -38,10 +35,9 @@ class MessageRows(Rows):
         """The id of a message, derived likewise."""
         return uuid5(conversation_id, external_id)
 
-    def known(self, conversation_id: UUID, external_ids: Iterable[str]) -> set[str]:
-        """Which of these messages of a conversation are stored already."""
-        rows = self.execute(_EXISTING, conversation_id=conversation_id, external_ids=list(external_ids))
-        return {row.external_id for row in rows}
+    def known(self, ids: Iterable[UUID]) -> set[UUID]:
+        """Which of these messages are stored already."""
+        return {row.id for row in self.execute(_EXISTING, ids=list(ids))}
 
     def ensure_conversation(self, conversation: Conversation) -> None:
         """Insert a conversation unless it is there."""
@@ -85,6 +81,14 @@ class MessageRows(Rows):
         return self.session.exec(
             select(Message).where(Message.user_id == self.user_id, Message.id == message_id)
         ).one_or_none()
+
+    def stored(self, ids: Sequence[UUID]) -> set[UUID]:
+        """Which of these messages are there."""
+        rows = self.execute(
+            "SELECT id FROM ltmemory.messages WHERE user_id = :user_id AND id = ANY(CAST(:ids AS uuid[]))",
+            ids=list(ids),
+        )
+        return {row.id for row in rows}
 
     def newest_of(self, origins: Sequence[Origin], *, among: int, limit: int, chars: int) -> list[tuple[UUID, str]]:
         """Id and first ``chars`` characters of the newest messages of these origins, among the ``among`` newest."""

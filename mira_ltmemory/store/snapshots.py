@@ -10,6 +10,7 @@ from sqlmodel import col, select
 
 from mira_ltmemory.store.models import Snapshot
 from mira_ltmemory.store.rows import Rows
+from mira_ltmemory.store.storable import UNSTORABLE
 
 # The lock waits for an edit that is under way, and lets no vacuum in between.
 _INSERT = """
@@ -32,7 +33,7 @@ class SnapshotRows(Rows):
 
     def get(self, name: str) -> Snapshot | None:
         """The snapshot of that name."""
-        if "\0" in name:
+        if UNSTORABLE.search(name):
             return None
         own = select(Snapshot).where(Snapshot.user_id == self.user_id, Snapshot.name == name)
         return self.session.exec(own).one_or_none()

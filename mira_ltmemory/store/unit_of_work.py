@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlmodel import Session
 
+from mira_ltmemory.errors import InvalidArgument
 from mira_ltmemory.protocols import Change, Clock, Json
 from mira_ltmemory.store.blocks import BlockRows
 from mira_ltmemory.store.database import Database, foreign_errors
@@ -23,6 +25,7 @@ from mira_ltmemory.store.scan import ScanRows
 from mira_ltmemory.store.search import SearchRows
 from mira_ltmemory.store.search.past import PastRows
 from mira_ltmemory.store.snapshots import SnapshotRows
+from mira_ltmemory.store.storable import storable
 from mira_ltmemory.store.vectors import VectorRows
 from mira_ltmemory.store.words import WordRows
 
@@ -30,6 +33,8 @@ _BECOME_USER = text("SELECT set_config('ltmemory.user_id', CAST(:user_id AS text
 
 # Taken before the clock is asked: the times of change sets then run in the order of their numbers.
 _WAIT_FOR_TURN = text("SELECT 1 FROM ltmemory.user_states WHERE user_id = :user_id FOR UPDATE")
+
+_IS_CHANGE_SET = text("SELECT 1 FROM ltmemory.change_sets WHERE user_id = :user_id AND id = :id")
 
 # The update locks the user's row until the commit: change sets of one user are numbered in the order
 # in which they commit, which now() would not give.
@@ -78,13 +83,33 @@ class SqlUnitOfWork:
 
 
 class Store:
-    """Opens transactions for one user of a database."""
+    """Opens transactions for one user of a database.
 
-    def __init__(self, database: Database, user_id: UUID, clock: Clock) -> None:
+    ``redact`` returns a text without its secrets; the journal's reasons and tools go through it.
+    """
+
+    def __init__(
+        self, database: Database, user_id: UUID, clock: Clock, redact: Callable[[str], str] | None = None
+    ) -> None:
         self.database = database
         self.user_id = user_id
         self.clock = clock
+        self._redact = redact
         self._ensure_user()
+
+    def redact(self, text: str) -> str:
+        """Return a text without its secrets."""
+        return text if self._redact is None else self._redact(text)
+
+    def clean(self, change: Change) -> Change:
+        """Return a change as the journal keeps it: storable, and without secrets. Raises ``InvalidArgument``."""
+        for name, value in (("tool", change.tool), ("reason", change.reason)):
+            if value is not None and not isinstance(value, str):
+                raise InvalidArgument(f"{name} must be text, not {type(value).__name__}.")
+        tool, reason = (
+            None if value is None else self.redact(storable(value)) for value in (change.tool, change.reason)
+        )
+        return replace(change, tool=tool, reason=reason)
 
     @contextmanager
     def read(self) -> Iterator[SqlUnitOfWork]:
@@ -102,9 +127,12 @@ class Store:
     def write(self, change: Change, metadata: Json | None = None) -> Iterator[SqlUnitOfWork]:
         """A transaction that is one change set; an error inside leaves neither rows nor journal entry.
 
-        ``metadata`` is what the journal notes beside the change.
+        ``metadata`` is what the journal notes beside the change. Raises ``InvalidArgument`` where the parent of the
+        change is no change set.
         """
+        change = self.clean(change)
         with self._transaction() as session:
+            self._require_parent(session.connection(), change.parent)
             session.connection().execute(_WAIT_FOR_TURN, {"user_id": self.user_id})
             parameters = {
                 "user_id": self.user_id,
@@ -118,6 +146,16 @@ class Store:
             }
             change_set_id = session.connection().execute(_BEGIN_CHANGE_SET, parameters).one().id
             yield SqlUnitOfWork(session, self.user_id, change_set_id)
+
+    def _require_parent(self, connection: Connection, parent: object) -> None:
+        if parent is None:
+            return
+        if isinstance(parent, bool) or not isinstance(parent, int):
+            raise InvalidArgument(f"parent must be the number of a change set, not {type(parent).__name__}.")
+        known = 0 < parent < 2**63
+        if not known or connection.execute(_IS_CHANGE_SET, {"user_id": self.user_id, "id": parent}).scalar() is None:
+            named = parent if abs(parent) < 2**63 else "with so large a number"
+            raise InvalidArgument(f"There is no change set {named}, which is to be the parent of this one.")
 
     @contextmanager
     def _transaction(self) -> Iterator[Session]:

@@ -70,7 +70,7 @@ def test_threads_share_one_model(embedder: OnnxEmbedder) -> None:
     assert len(results) == 6
 
 
-def test_a_cached_vector_cannot_be_spoiled_by_its_reader(embedder: OnnxEmbedder) -> None:
+def test_a_vector_cannot_be_spoiled_by_its_reader(embedder: OnnxEmbedder) -> None:
     first = embedder.embed(["spoiled?"])
     kept = first.copy()
     first[:] = 0

@@ -1,8 +1,9 @@
 """Many threads of several processes edit one block: every success is in its versions, every conflict was told.
 
-Run: ``python tests/proofs/blocks_under_load.py [--seconds 30] [--processes 4] [--threads 32]``. It starts a
-Postgres of its own in a temporary folder and removes it. A thread that gets no connection within 30 s is
-turned away with an error: that is counted, and nothing of it may be in the block.
+Run: ``python tests/proofs/blocks_under_load.py [--seconds 30] [--processes 4] [--threads 32]``, or give the
+file to pytest, which runs just that. It starts a Postgres of its own in a temporary folder and removes it. A
+thread that gets no connection within 30 s is turned away with an error: that is counted, and nothing of it may
+be in the block.
 
 The last line is ``N passed, N failed``: one check for each edit that succeeded, for each conflict, and for
 each statement about the whole.
@@ -14,9 +15,11 @@ import argparse
 import hashlib
 import json
 import multiprocessing
+import os
 import random
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -27,6 +30,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import mira_ltmemory
 from mira_ltmemory.config import MemoryConfig
 from mira_ltmemory.errors import Conflict, NoMatch, OverLimit, StoreError
 from mira_ltmemory.protocols import Actor, Change, SystemClock
@@ -199,6 +203,14 @@ def _was_told(record: Record, texts: Mapping[int, str]) -> bool:
         and told["text"] == digest(texts[told["present"]])
         and (told["diff"] or texts[told["present"]] == texts[told["expected"]])
     )
+
+
+def test_many_threads_of_many_processes() -> None:
+    # A script of its own: the processes it spawns import it by its file, which they could not by pytest's name for it.
+    found = [str(Path(mira_ltmemory.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    command = [sys.executable, __file__, "--seconds", "30", "--processes", "4", "--threads", "32"]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, found))}, timeout=900)
+    assert done.returncode == 0
 
 
 def main() -> int:

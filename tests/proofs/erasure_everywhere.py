@@ -1,10 +1,12 @@
 """Proof: whatever is planted wherever, an erasure leaves it nowhere, in rows or in the files of the database.
 
-Run it by its name: ``python -m pytest tests/proofs/erasure_everywhere.py``.
+Run it by its name: ``python -m pytest tests/proofs/erasure_everywhere.py``. ``PROOF_EXAMPLES`` says how many
+memories are tried at each place: the embedded server's application role, and a plain owner.
 """
 
 from __future__ import annotations
 
+import os
 import uuid
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from places import admin_fixture, memory_fixture, place_fixture, plain_url_fixtu
 
 from mira_ltmemory.composition import MemoryManager
 
-EXAMPLES = 200
+EXAMPLES = int(os.environ.get("PROOF_EXAMPLES", "200"))
 
 
 @settings(max_examples=EXAMPLES)

@@ -241,3 +241,20 @@ def test_the_settings_lock_a_block_even_before_the_database_knows(make_memory: C
     make_memory(core_memory_blocks={"rules": 200})  # another process whose settings do not lock it
     with pytest.raises(ReadOnly):
         memory.blocks.append("rules", "x", BY_MODEL)
+
+
+def test_a_limit_that_was_raised_for_a_long_text_comes_down_with_it(
+    make_memory: Callable[..., MemoryManager],
+) -> None:
+    make_memory(core_memory_blocks={"human": 100}).blocks.append("human", "x" * 80, BY_USER)
+    blocks = make_memory(core_memory_blocks={"human": 20}).blocks
+    assert blocks.get("human").limit == 80
+    with pytest.raises(OverLimit):
+        blocks.append("human", "y", BY_USER)
+    assert blocks.rethink("human", "x" * 50, BY_USER).block.limit == 50
+    with pytest.raises(OverLimit):
+        blocks.rethink("human", "x" * 51, BY_USER)
+    assert blocks.rethink("human", "x" * 5, BY_USER).block.limit == 20
+    with pytest.raises(OverLimit):
+        blocks.rethink("human", "x" * 21, BY_USER)
+    assert blocks.rethink("human", "x" * 20, BY_USER).block.limit == 20

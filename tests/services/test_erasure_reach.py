@@ -48,6 +48,7 @@ def test_the_receipt_is_kept_and_holds_no_text(memory: MemoryManager) -> None:
     assert not receipt.is_about("Mireilles")
     assert any("write-ahead log" in sentence for sentence in receipt.unreachable)
     assert any("VACUUM" in sentence for sentence in receipt.unreachable)
+    assert any("said again, or imported from another source" in sentence for sentence in receipt.unreachable)
     (kept,) = memory.erasure.receipts()
     assert kept == replace(receipt, proof=None, notes=(), counts=kept.counts)
     assert dict(kept.counts) == dict(receipt.counts)
@@ -75,11 +76,12 @@ def test_vacuum_rewrites_the_tables(memory: MemoryManager) -> None:
     assert any("rewritten" in sentence for sentence in receipt.unreachable)
 
 
-def test_caches_in_memory_are_emptied(memory: MemoryManager, embedder: OnnxEmbedder) -> None:
+def test_caches_in_memory_are_emptied(memory: MemoryManager) -> None:
     said(memory, 1, "Mireille lives in Lyon")
     memory.recall.search("Mireille in Lyon")
+    assert any("Mireille" in text for text in memory.embeddings.cached_texts())
     forget(memory, "Mireille")
-    assert not embedder.cached_texts()
+    assert not memory.embeddings.cached_texts()
 
 
 def test_an_edit_that_waits_for_a_person_is_dropped(

@@ -458,6 +458,14 @@ LATER_CASES = [
     Case(PASSWORD, "we set the admin password as {}", "Badger2031"),
     Case(PASSWORD, "username=tom password={}", "badger2031"),
     Case(PASSWORD, "use tom:{} to log in", "badger2031colon"),
+    # quoted with blanks, and with characters that are not seen
+    Case(PASSWORD, "my password is '{}'", "blue moon 42"),
+    Case(PASSWORD, 'the wifi password is "{}", ok?', "Badger moon 77 river"),
+    Case(PASSWORD, "mein Passwort ist „{}“", "blauer mond 43"),
+    Case(PASSWORD, "my pass\u200bword is {}", "Badger-2041"),
+    Case(PASSWORD, "my p\u00adass\u2060word\ufeff is \u200b{}", "Badger-2042"),
+    Case(PASSWORD, "my password is {}", "Badger\u200b-20\u200d43"),
+    Case(TOKEN, "it is {}\u200b.", SHAPED[30][1][:9] + "\u200b" + SHAPED[30][1][9:]),
 ]
 SECRETS = SHAPED_CASES + CONTEXT_CASES + LATER_CASES
 # Secrets of the list that are not found; the test fails when one of them is, so that it is struck off.
@@ -465,6 +473,12 @@ KNOWN_MISSES = frozenset(("5526", "kabu-2032", "Turnip22!env", "7XK2P", "Badger-
 
 NOT_SECRETS = [
     "my password is too long",
+    "my password is 'too long'",
+    "the password is 'at least 8 characters'",
+    "the password is 'read only'",
+    'the error says: the password is "12 characters long"',
+    "my pass\u200bword is too long",
+    "a soft\u00adware and \U0001f468\u200d\U0001f469\u200d\U0001f467 family",
     "I forgot my password",
     "the password is wrong",
     "reset your password in settings",

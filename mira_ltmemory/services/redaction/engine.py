@@ -12,6 +12,9 @@ from mira_ltmemory.services.redaction.findings import KINDS, Finding, mark
 _MARK: Final = re.compile(r"\[redacted: (?:" + "|".join(KINDS) + r")\]")
 _PATTERN_PREFIX: Final = "re:"
 _SHORTEST_SECRET: Final = 3
+# Characters that are not seen, and that would part the words that make a secret: spaces of no width, joiners and
+# soft hyphens. A text that has some is searched with and without them.
+_UNSEEN: Final = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
 # Text left between two marks is searched again, so that a second call finds nothing new. Real text settles at
 # once; the cap keeps text that was made to settle slowly from taking more than linear time.
 _MOST_PASSES: Final = 16
@@ -77,6 +80,8 @@ class Redactor:
 
     def _find(self, segment: str) -> list[Finding]:
         found = _detect(segment)
+        if _UNSEEN.search(segment):
+            found += _detect_unseen(segment)
         if self._allowed or self._allowed_patterns:
             found = [finding for finding in found if not self._is_allowed(segment[finding.start : finding.end])]
         return _merged(found)
@@ -90,6 +95,13 @@ def _detect(segment: str) -> list[Finding]:
     from mira_ltmemory.services.redaction import detectors
 
     return detectors.detect(segment)
+
+
+def _detect_unseen(segment: str) -> list[Finding]:
+    """What is found in the segment without its unseen characters, as places of the segment."""
+    places = [place for place, char in enumerate(segment) if not _UNSEEN.match(char)]
+    found = _detect("".join(segment[place] for place in places))
+    return [one._replace(start=places[one.start], end=places[one.end - 1] + 1) for one in found]
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:

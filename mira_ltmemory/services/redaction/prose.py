@@ -162,7 +162,16 @@ def _is_quoted_password(value: str, *, bare: bool) -> bool:
         return False
     if len(words) == 1:
         return _is_strong(value) or (not bare and _is_weak(value))
-    return len(words) >= 3 and all(len(word) >= 3 and word.lower() not in ORDINARY for word in words)
+    if any(word.lower() in ORDINARY or _UNIT.fullmatch(word.lower()) for word in words):
+        return False
+    if len(words) >= 3 and all(len(word) >= 3 for word in words):
+        return True
+    # Words with a number among them, as in 'blue moon 42'.
+    return not bare and any(_DIGIT.search(word) for word in words) and any(_is_name(word) for word in words)
+
+
+def _is_name(word: str) -> bool:
+    return len(word) >= 3 and word.isalpha()
 
 
 def _is_strong(value: str) -> bool:
