@@ -28,7 +28,9 @@ _CHARS_PER_TOKEN = 16
 
 
 class OnnxEmbedder:
-    """Mean-pooled, normalised embeddings of a sentence-transformers model in ONNX form. Thread-safe.
+    """Pooled, normalised embeddings of a sentence-transformers model in ONNX form. Thread-safe.
+
+    Pooled by mean, or by the first token where the model's ``1_Pooling/config.json`` says so.
 
     ``max_tokens`` is where a text is cut, ``batch_size`` the texts of one run at most, ``threads`` those of
     the session (0: half the machine's, at least one). It keeps no text: users may share it.
@@ -53,6 +55,7 @@ class OnnxEmbedder:
         self._lock = threading.Lock()
         self._loaded: tuple[Any, Any] | None = None
         _check_dimension(model_path, dimension)
+        self._by_first_token = _pools_by_first_token(model_path)
         self._model = EmbeddingModel(_model_name(model_path), dimension, _sha256(model_path), max_tokens)
 
     @property
@@ -106,8 +109,11 @@ class OnnxEmbedder:
                 f"The model {self._model_path} makes vectors of {states.shape[-1]} dimensions, but embedding_dim is "
                 f"{self._model.dimension}: set it to {states.shape[-1]}. Nothing was stored."
             )
-        weights = mask[:, :, None].astype(np.float32)
-        pooled = (states * weights).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-9)
+        if self._by_first_token:
+            pooled = states[:, 0]
+        else:
+            weights = mask[:, :, None].astype(np.float32)
+            pooled = (states * weights).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-9)
         norms = np.linalg.norm(pooled, axis=1, keepdims=True)
         return np.asarray(pooled / np.maximum(norms, 1e-12), dtype=np.float32)
 
@@ -187,6 +193,21 @@ def _check_dimension(model_path: Path, dimension: int) -> None:
             f"The model {model_path} makes vectors of {hidden} dimensions, but embedding_dim is {dimension}: "
             f"set it to {hidden}."
         )
+
+
+def _pools_by_first_token(model_path: Path) -> bool:
+    """Read how the model pools; its folder is that of the file or, as exports lay it out, the one above."""
+    for folder in (model_path.parent, model_path.parent.parent):
+        modes = _json(folder / "1_Pooling" / "config.json")
+        chosen = [name for name, on in modes.items() if name.startswith("pooling_mode_") and on is True]
+        if chosen == ["pooling_mode_cls_token"]:
+            return True
+        if chosen and chosen != ["pooling_mode_mean_tokens"]:
+            raise EmbeddingError(
+                f"The model {model_path} pools by {', '.join(chosen)}; "
+                "only the mean and the first token are known here."
+            )
+    return False
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -111,3 +111,22 @@ def test_loading_prints_nothing() -> None:
     command = [sys.executable, "-W", "error", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=FOLDER.parents[1])
     assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_a_folder_of_another_model_is_pooled_as_it_says(tmp_path: Path, embedder: OnnxEmbedder) -> None:
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "1_Pooling").mkdir()
+    (tmp_path / "onnx" / "model.onnx").symlink_to(FOLDER / "model.onnx")
+    (tmp_path / "tokenizer.json").symlink_to(FOLDER / "tokenizer.json")
+    pooling = tmp_path / "1_Pooling" / "config.json"
+    pooling.write_text('{"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}')
+    by_first = OnnxEmbedder(tmp_path / "onnx" / "model.onnx", tmp_path).embed(["Her cat is asleep"])
+    pooling.write_text('{"pooling_mode_cls_token": false, "pooling_mode_mean_tokens": true}')
+    by_mean = OnnxEmbedder(tmp_path / "onnx" / "model.onnx", tmp_path).embed(["Her cat is asleep"])
+    shipped = embedder.embed(["Her cat is asleep"])
+    assert float(by_mean[0] @ shipped[0]) > 0.9999
+    assert float(by_first[0] @ shipped[0]) < 0.999
+    assert np.isclose(np.linalg.norm(by_first), 1)
+    pooling.write_text('{"pooling_mode_max_tokens": true}')
+    with pytest.raises(EmbeddingError, match="pooling_mode_max_tokens"):
+        OnnxEmbedder(tmp_path / "onnx" / "model.onnx", tmp_path)
