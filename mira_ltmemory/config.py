@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 import platformdirs
@@ -120,6 +120,8 @@ class MemoryConfig(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX, env_nested_delimiter="__", extra="forbid", validate_default=True
     )
+
+    reads_environment: ClassVar[bool] = True
 
     # The user
     user_name: str = Field("default", min_length=1, max_length=200, description="Whose memory this is.")
@@ -270,7 +272,7 @@ class MemoryConfig(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only arguments and the environment: `load_config` brings the file and the host's config."""
-        return init_settings, env_settings
+        return (init_settings, env_settings) if cls.reads_environment else (init_settings,)
 
 
 def load_config(host_config: object | None = None, **arguments: Any) -> MemoryConfig:
@@ -295,17 +297,7 @@ def override(settings: MemoryConfig, **arguments: Any) -> MemoryConfig:
 class _Merged(MemoryConfig):
     """Settings whose sources were laid over each other before: reads no environment of its own."""
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what is handed over."""
-        return (init_settings,)
+    reads_environment: ClassVar[bool] = False
 
 
 def _validated(values: Mapping[str, Any]) -> MemoryConfig:
