@@ -43,6 +43,10 @@ class JobStore(Protocol):
         """Open a transaction whose unit has ``jobs``."""
         ...
 
+    def redact(self, text: str) -> str:
+        """Return a text without its secrets."""
+        ...
+
 
 class Problems(Protocol):
     """Where the user is told what is wrong."""
@@ -168,12 +172,15 @@ class JobRunner:
             report = job.run(JobRun(name=job.name, scheduled_for=due, change=change, progress=progress))
         except Exception as error:  # a job may be anybody's: record it, and let the others go on
             logger.exception("job %s failed", job.name)
-            self._fail(job, _describe(error), failures + 1)
-            return {"success": False, "job": job.name, "error": _describe(error)}
+            # What the job was working on may stand in its error.
+            told = self._store.redact(_describe(error))
+            self._fail(job, told, failures + 1)
+            return {"success": False, "job": job.name, "error": told}
         return self._succeed(job, report)
 
     def _succeed(self, job: Job, report: JobReport) -> Json:
-        told: Json = {"summary": report.summary, "counts": {name: int(n) for name, n in report.counts.items()}}
+        summary = self._store.redact(report.summary)
+        told: Json = {"summary": summary, "counts": {name: int(n) for name, n in report.counts.items()}}
         self._finish(job, report=told)
         self._problems.clear(_topic(job))
         return {"success": True, "job": job.name, "report": told}

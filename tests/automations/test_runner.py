@@ -180,3 +180,23 @@ def test_two_threads_of_one_process_do_not_run_a_job_at_once(make: Any, work: Wo
     for thread in threads:
         thread.join()
     assert len(work.runs) == 1
+
+
+def test_no_secret_of_a_jobs_text_is_kept(memory: Any, clock: Any) -> None:
+    token = "ghp_" + "a1B2c3D4" * 4 + "e5F6"
+
+    def fail(_run: JobRun) -> JobReport:
+        raise ValueError(f"refused {token}")
+
+    def report(_run: JobRun) -> JobReport:
+        return JobReport(summary=f"used {token}")
+
+    for name, run in (("fail", fail), ("report", report)):
+        memory.runner.add(Job(name=name, cron="0 * * * *", timezone="UTC", description="", run=run))
+    memory.runner.declare()
+    answers = [memory.runner.run(name, force=True) for name in ("fail", "fail", "report")]
+    assert [answer["success"] for answer in answers] == [False, False, True]
+    with memory.store.read() as unit:
+        kept = [(job.last_error, job.last_report) for job in unit.jobs.all()]
+    assert token not in f"{answers} {kept} {memory.problems.all()}"
+    assert "[redacted: " in str(kept)
