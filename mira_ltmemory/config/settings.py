@@ -1,37 +1,20 @@
-"""Every setting, in one declared list: `MemoryConfig`.
-
-Sources, first wins: arguments, ``LT_MEMORY_*`` environment variables, a TOML file, the host's config
-object, defaults. A setting that is unknown or impossible is one `ConfigError` that names it.
-"""
+"""Every setting, in one declared list: `MemoryConfig`."""
 
 from __future__ import annotations
 
 import difflib
-import os
 import re
-import tomllib
 import uuid
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-import platformdirs
-from croniter import CroniterBadDateError, croniter
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-)
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from mira_ltmemory.errors import ConfigError
+from mira_ltmemory.config.switches import AutomationSettings, ProviderSwitches, ToolSwitches
 
 ENV_PREFIX = "LT_MEMORY_"
-CONFIG_FILE_ENV = "LT_MEMORY_CONFIG_FILE"
 USER_NAMESPACE = uuid.UUID("6f1c3a52-5d3b-5c1e-9b59-2f0a5f3f7f10")
 """Namespace of user ids that are derived from a configured name."""
 
@@ -41,77 +24,6 @@ _LABEL = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 def is_label(value: str) -> bool:
     """Whether a text may label a core memory block: 1 to 64 of a-z, 0-9 and _, beginning with a letter."""
     return _LABEL.match(value) is not None
-
-
-def _cron(value: str) -> str:
-    if len(value.split()) != 5 or not croniter.is_valid(value):
-        raise ValueError(f"{value!r} is not a cron expression of five fields, such as '0 2 * * *'")
-    try:
-        croniter(value, datetime(2024, 1, 1, tzinfo=UTC)).get_next()
-    except CroniterBadDateError:
-        raise ValueError(f"{value!r} names a day that never comes") from None
-    return value
-
-
-Cron = Annotated[str, AfterValidator(_cron)]
-
-
-class _Switches(BaseModel):
-    """A group of switches; a name that is none of them is an error."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class ToolSwitches(_Switches):
-    """One switch for each tool that the language model may be offered."""
-
-    core_memory_append: bool = True
-    core_memory_replace: bool = True
-    memory_insert: bool = True
-    memory_rethink: bool = True
-    memory_history: bool = True
-    memory_rollback: bool = True
-    memory: bool = False
-    archival_memory_insert: bool = True
-    archival_memory_search: bool = True
-    conversation_search: bool = True
-
-
-class ProviderSwitches(_Switches):
-    """One switch for each part of the system prompt."""
-
-    core_memory: bool = True
-    memory_status: bool = True
-
-
-class AutomationSetting(_Switches):
-    """Whether a job runs, and when: five cron fields, read in the user's time zone."""
-
-    enabled: bool = True
-    cron: Cron
-
-
-def _automation(cron: str) -> Any:
-    return Field(default_factory=lambda: AutomationSetting(cron=cron))
-
-
-class AutomationSettings(_Switches):
-    """One entry for each job of the automation engine."""
-
-    process_conversations: AutomationSetting = _automation("0 * * * *")
-    health_check: AutomationSetting = _automation("0 */6 * * *")
-    retention: AutomationSetting = _automation("45 3 * * *")
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _keep_default_cron(cls, value: Any, info: Any) -> Any:
-        """Let ``{"enabled": false}`` or plain ``false`` stand without repeating the cron expression."""
-        default = cls.model_fields[info.field_name].get_default(call_default_factory=True)
-        if isinstance(value, bool):
-            return {"enabled": value, "cron": default.cron}
-        if isinstance(value, Mapping):
-            return {"cron": default.cron, **value}
-        return value
 
 
 class MemoryConfig(BaseSettings):
@@ -273,112 +185,3 @@ class MemoryConfig(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only arguments and the environment: `load_config` brings the file and the host's config."""
         return (init_settings, env_settings) if cls.reads_environment else (init_settings,)
-
-
-def load_config(host_config: object | None = None, **arguments: Any) -> MemoryConfig:
-    """Read all sources and return the settings. Raises `ConfigError` naming the setting that is wrong."""
-    unknown = [name for name in os.environ if name.upper().startswith(ENV_PREFIX) and not _is_known_variable(name)]
-    if unknown:
-        known = [ENV_PREFIX + field.upper() for field in MemoryConfig.model_fields] + [CONFIG_FILE_ENV]
-        raise ConfigError(_unknown("environment variable", sorted(unknown)[0], known))
-    lower = _merge(_from_host(host_config), _from_file())
-    try:
-        from_environment = EnvSettingsSource(MemoryConfig)()
-    except SettingsError as error:  # a variable that should hold JSON and does not
-        raise ConfigError(f"A setting in the environment cannot be read: {error}") from error
-    return _validated(_merge(_merge(lower, from_environment), arguments))
-
-
-def override(settings: MemoryConfig, **arguments: Any) -> MemoryConfig:
-    """Lay arguments over settings that are complete already. Raises `ConfigError`."""
-    return _validated(_merge(settings.model_dump(exclude_unset=True), arguments))
-
-
-class _Merged(MemoryConfig):
-    """Settings whose sources were laid over each other before: reads no environment of its own."""
-
-    reads_environment: ClassVar[bool] = False
-
-
-def _validated(values: Mapping[str, Any]) -> MemoryConfig:
-    for name in values:
-        if name not in MemoryConfig.model_fields:
-            raise ConfigError(_unknown("setting", name, MemoryConfig.model_fields))
-    try:
-        return _Merged(**values)
-    except ValidationError as error:
-        raise ConfigError(_first_problem(error)) from error
-
-
-def default_config_file() -> Path:
-    """Where the TOML file is looked for when ``LT_MEMORY_CONFIG_FILE`` names none."""
-    return Path(platformdirs.user_config_dir("mira-ltmemory")) / "config.toml"
-
-
-def _from_file() -> dict[str, Any]:
-    named = os.environ.get(CONFIG_FILE_ENV)
-    path = Path(named) if named else default_config_file()
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        if named:
-            raise ConfigError(f"{CONFIG_FILE_ENV} names {path}, which does not exist.") from None
-        return {}
-    except PermissionError:
-        if named:
-            raise ConfigError(f"The settings file {path} may not be read by this user.") from None
-        return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"The settings file {path} cannot be read: {error}") from error
-
-
-def _from_host(host_config: object | None) -> dict[str, Any]:
-    """Settings that the host's config object names explicitly; its own defaults are not settings."""
-    if host_config is None:
-        return {}
-    if isinstance(host_config, Mapping):
-        return dict(host_config)
-    if isinstance(host_config, BaseModel):
-        return host_config.model_dump(include=set(host_config.model_fields_set))
-    raise ConfigError(f"The host's memory settings must be a mapping or a model, not {type(host_config).__name__}.")
-
-
-_GROUPS = ("tools", "providers", "automations")
-
-
-def _merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay ``upper`` over ``lower``: whole settings replace each other, the groups of switches entry by entry."""
-    groups = {name: _deep(lower[name], upper[name]) for name in _GROUPS if name in lower and name in upper}
-    return {**lower, **upper, **groups}
-
-
-def _deep(below: Any, above: Any) -> Any:
-    if isinstance(below, Mapping) and isinstance(above, bool):
-        above = {"enabled": above}  # a job switched by its name alone keeps the time that it was given
-    if not isinstance(below, Mapping) or not isinstance(above, Mapping):
-        return above
-    shared = {name: _deep(below[name], above[name]) for name in below.keys() & above.keys()}
-    return {**below, **above, **shared}
-
-
-def _is_known_variable(name: str) -> bool:
-    field = name.upper().removeprefix(ENV_PREFIX).split("__")[0].lower()
-    # MIRA's own first attempt read LT_MEMORY_ONNX_MODEL: a variable left from it is no mistake.
-    return name in (CONFIG_FILE_ENV, "LT_MEMORY_ONNX_MODEL") or field in MemoryConfig.model_fields
-
-
-def _unknown(what: str, name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), 1)
-    return f"Unknown {what} {name!r}" + (f"; did you mean {near[0]!r}?" if near else ".")
-
-
-def _first_problem(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        groups = {name: MemoryConfig.model_fields[name].annotation for name in _GROUPS}
-        known = getattr(groups.get(str(first["loc"][0])), "model_fields", AutomationSetting.model_fields)
-        return _unknown("setting", where, [".".join([*map(str, first["loc"][:-1]), name]) for name in known])
-    message = first["msg"].removeprefix("Value error, ")
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"Setting {where!r}: {message}{more}"

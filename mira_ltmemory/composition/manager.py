@@ -1,4 +1,4 @@
-"""The composition root: the one place that builds database, embedder, services, tools and prompt parts."""
+"""The memory of one user: builds services, tools, prompt parts and jobs, once."""
 
 from __future__ import annotations
 
@@ -6,15 +6,11 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
-from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from mira_ltmemory.automations.runner import JobRunner
 from mira_ltmemory.automations.table import build_jobs
-from mira_ltmemory.config import MemoryConfig, load_config, override
-from mira_ltmemory.embedding.onnx import OnnxEmbedder
-from mira_ltmemory.errors import ConfigError, EmbeddingError, LtMemoryError
+from mira_ltmemory.config import MemoryConfig
 from mira_ltmemory.protocols import (
     LLM,
     Actor,
@@ -28,7 +24,6 @@ from mira_ltmemory.protocols import (
     JobRun,
     Progress,
     Provider,
-    SystemClock,
     Tool,
     no_progress,
 )
@@ -48,7 +43,7 @@ from mira_ltmemory.services.retention import RetentionService
 from mira_ltmemory.services.search import Searcher
 from mira_ltmemory.services.snapshots import SnapshotService
 from mira_ltmemory.services.status import StatusService
-from mira_ltmemory.store.database import Database, open_database
+from mira_ltmemory.store.database import Database
 from mira_ltmemory.store.search import register_model
 from mira_ltmemory.store.unit_of_work import Store
 from mira_ltmemory.tools import (
@@ -215,105 +210,3 @@ class MemoryManager:
 
     def _register(self, model: EmbeddingModel) -> int:
         return register_model(self.database, model)
-
-
-class DegradedMemory:
-    """What is left when the memory cannot be opened: a status in the prompt that says so."""
-
-    def __init__(self, settings: MemoryConfig | None, error: LtMemoryError) -> None:
-        self.settings = settings or MemoryConfig.model_construct()
-        self.error = error
-        self.problems = Problems()
-        subject = "memory settings" if isinstance(error, ConfigError) else "long-term memory"
-        self.problems.set(subject, f"off: {error}")
-
-    def tools(self) -> list[Tool]:
-        """None: nothing could be stored."""
-        return []
-
-    def providers(self) -> list[Provider]:
-        """The status alone, where it is switched on."""
-        if not self.settings.providers.memory_status:
-            return []
-        return [MemoryStatusProvider(None, self.problems, self.settings.zone)]
-
-    def _edit_tools(self) -> list[str]:
-        names = ("core_memory_append", "core_memory_replace", "memory_insert", "memory_rethink", "memory")
-        return [tool.name for tool in self.tools() if tool.name in names]
-
-    def jobs(self) -> list[Job]:
-        """None."""
-        return []
-
-    def capture(self, messages: Sequence[IncomingMessage]) -> list[IncomingMessage]:
-        """Store nothing, and say so by returning nothing."""
-        return []
-
-    def record_problem(self, subject: str, text: str) -> None:
-        """Show a problem in the prompt's memory status."""
-        self.problems.set(subject, text)
-
-    def clear_problem(self, subject: str) -> None:
-        """Show it no longer."""
-        self.problems.clear(subject)
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
-def open_memory(
-    settings: MemoryConfig | None = None,
-    *,
-    clock: Clock | None = None,
-    embedder: Embedder | None = None,
-    llm: LLM | None = None,
-    **overrides: Any,
-) -> MemoryManager:
-    """Open the memory of the configured user. Raises ``ConfigError`` and ``StoreError``.
-
-    A missing or unusable embedding model is no error: search then works by words, and the status says why.
-    """
-    if settings is None:
-        settings = load_config(**overrides)
-    elif overrides:
-        settings = override(settings, **overrides)
-    problems = Problems()
-    database = open_database(
-        settings.database_url,
-        data_dir=settings.data_dir,
-        pool_size=settings.db_pool_size,
-        max_overflow=settings.db_pool_max_overflow,
-    )
-    try:
-        return MemoryManager(
-            settings,
-            database,
-            clock=clock or SystemClock(),
-            embedder=embedder or _embedder(settings, problems),
-            llm=llm,
-            problems=problems,
-        )
-    except BaseException:
-        database.close()
-        raise
-
-
-def degraded(settings: MemoryConfig | None, error: LtMemoryError) -> DegradedMemory:
-    """What a host gets when ``open_memory`` raised ``error``."""
-    return DegradedMemory(settings, error)
-
-
-def _embedder(settings: MemoryConfig, problems: Problems) -> Embedder | None:
-    model_path = settings.onnx_model_path or Path(__file__).parent / "onnx" / "model.onnx"
-    try:
-        return OnnxEmbedder(
-            model_path,
-            settings.onnx_tokenizer or model_path.parent,
-            dimension=settings.embedding_dim,
-            max_tokens=settings.embedding_max_tokens,
-            batch_size=settings.embedding_batch_size,
-            threads=settings.embedding_threads,
-        )
-    except EmbeddingError as error:
-        problems.set(EMBEDDING_PROBLEM, f"off: {error}")
-        return None

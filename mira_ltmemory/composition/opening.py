@@ -1,0 +1,79 @@
+"""Opens the memory: settings, database and model first, then the memory of the configured user."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mira_ltmemory.composition.degraded import DegradedMemory
+from mira_ltmemory.composition.manager import MemoryManager
+from mira_ltmemory.config import MemoryConfig, load_config, override
+from mira_ltmemory.embedding.onnx import OnnxEmbedder
+from mira_ltmemory.errors import EmbeddingError, LtMemoryError
+from mira_ltmemory.protocols import (
+    LLM,
+    Clock,
+    Embedder,
+    SystemClock,
+)
+from mira_ltmemory.services.embeddings import PROBLEM as EMBEDDING_PROBLEM
+from mira_ltmemory.services.problems import Problems
+from mira_ltmemory.store.database import open_database
+
+
+def open_memory(
+    settings: MemoryConfig | None = None,
+    *,
+    clock: Clock | None = None,
+    embedder: Embedder | None = None,
+    llm: LLM | None = None,
+    **overrides: Any,
+) -> MemoryManager:
+    """Open the memory of the configured user. Raises ``ConfigError`` and ``StoreError``.
+
+    A missing or unusable embedding model is no error: search then works by words, and the status says why.
+    """
+    if settings is None:
+        settings = load_config(**overrides)
+    elif overrides:
+        settings = override(settings, **overrides)
+    problems = Problems()
+    database = open_database(
+        settings.database_url,
+        data_dir=settings.data_dir,
+        pool_size=settings.db_pool_size,
+        max_overflow=settings.db_pool_max_overflow,
+    )
+    try:
+        return MemoryManager(
+            settings,
+            database,
+            clock=clock or SystemClock(),
+            embedder=embedder or _embedder(settings, problems),
+            llm=llm,
+            problems=problems,
+        )
+    except BaseException:
+        database.close()
+        raise
+
+
+def degraded(settings: MemoryConfig | None, error: LtMemoryError) -> DegradedMemory:
+    """What a host gets when ``open_memory`` raised ``error``."""
+    return DegradedMemory(settings, error)
+
+
+def _embedder(settings: MemoryConfig, problems: Problems) -> Embedder | None:
+    model_path = settings.onnx_model_path or Path(__file__).parents[1] / "onnx" / "model.onnx"
+    try:
+        return OnnxEmbedder(
+            model_path,
+            settings.onnx_tokenizer or model_path.parent,
+            dimension=settings.embedding_dim,
+            max_tokens=settings.embedding_max_tokens,
+            batch_size=settings.embedding_batch_size,
+            threads=settings.embedding_threads,
+        )
+    except EmbeddingError as error:
+        problems.set(EMBEDDING_PROBLEM, f"off: {error}")
+        return None

@@ -1,0 +1,81 @@
+"""The words that every room shares: value types, and the small protocols that tie rooms together.
+
+Services receive an ``Embedder``, an ``LLM`` and a ``Clock`` as constructor arguments; tests give
+small real classes. Nothing here imports another room.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mira_ltmemory.protocols.jobs import (
+    Job,
+    JobFunction,
+    JobReport,
+    JobRun,
+    Progress,
+    no_progress,
+)
+from mira_ltmemory.protocols.memory import (
+    Actor,
+    Change,
+    EmbeddingModel,
+    Filter,
+    Hit,
+    IncomingMessage,
+    Json,
+    Kind,
+    Origin,
+    Role,
+    SearchResult,
+)
+from mira_ltmemory.protocols.models import (
+    LLM,
+    Clock,
+    Embedder,
+    LLMReply,
+    SystemClock,
+    ToolCall,
+)
+from mira_ltmemory.protocols.parts import (
+    Host,
+    Provider,
+    Tool,
+    Transactions,
+    UnitOfWork,
+)
+
+if TYPE_CHECKING:
+    from mira_ltmemory.protocols.models import Vectors
+
+__all__ = [
+    "LLM",
+    "Actor",
+    "Change",
+    "Clock",
+    "Embedder",
+    "EmbeddingModel",
+    "Filter",
+    "Hit",
+    "Host",
+    "IncomingMessage",
+    "Job",
+    "JobFunction",
+    "JobReport",
+    "JobRun",
+    "Json",
+    "Kind",
+    "LLMReply",
+    "Origin",
+    "Progress",
+    "Provider",
+    "Role",
+    "SearchResult",
+    "SystemClock",
+    "Tool",
+    "ToolCall",
+    "Transactions",
+    "UnitOfWork",
+    "Vectors",
+    "no_progress",
+]

@@ -1,0 +1,49 @@
+"""Jobs of the automation engine: what one is, what it is told, and what it reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeAlias
+
+from mira_ltmemory.protocols.memory import Change
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Called with a label, the units done and the units in all (0 where unknown)."""
+
+
+def no_progress(label: str, done: int, total: int) -> None:
+    """A progress callback that shows nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRun:
+    """What a job is told when it runs: ``change`` is the parent under which its edits belong."""
+
+    name: str
+    scheduled_for: datetime
+    change: Change
+    progress: Progress = no_progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobReport:
+    """What a job did: one sentence, and numbers by name. JSON-able."""
+
+    summary: str
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+JobFunction: TypeAlias = Callable[[JobRun], JobReport]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job of the automation engine: ``cron`` has five fields and is read in ``timezone`` (IANA name)."""
+
+    name: str
+    cron: str
+    timezone: str
+    description: str
+    run: JobFunction
