@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from mira_ltmemory.cli import (
+    bench,
     blocks,
     demonstrate,
     forgetting,
@@ -44,6 +45,7 @@ COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
     "work": work.work,
     "status": status.status,
     "config": settings.config,
+    "bench": bench.group_of_measurements,
 }
 
 

@@ -115,7 +115,7 @@ def bars(screen: Console) -> Iterator[Callback]:
         TextColumn("{task.fields[unit]}"),
         TimeElapsedColumn(),
     )
-    units = {"importing": "KB", "embedding": "texts", "storing": "messages"}
+    units = {"importing": "KB", "embedding": "texts", "storing": "messages", "asking": "questions"}
     with Progress(*columns, console=screen) as progress:
         tasks: dict[str, TaskID] = {}
 

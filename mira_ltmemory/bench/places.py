@@ -1,0 +1,33 @@
+"""A memory of its own for a measurement: an embedded Postgres in a new directory, gone afterwards."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mira_ltmemory.composition import MemoryManager, open_memory
+
+USER = "bench"
+
+
+@contextmanager
+def temporary_memory(settings: Mapping[str, Any], place: Path | None = None) -> Iterator[MemoryManager]:
+    """Open an empty memory below ``place`` (by default where temporary files go), and remove it at the end.
+
+    ``settings`` are overrides by name, such as those of the command line; where data lies and whose it is are not
+    taken from them. Raises ``ConfigError`` and ``StoreError``.
+    """
+    directory = Path(tempfile.mkdtemp(prefix="ltm-bench-", dir=place))
+    own = {"data_dir": directory / "pg", "database_url": None, "user_name": USER, "user_id": None}
+    try:
+        memory = open_memory(**{**settings, **own})
+        try:
+            yield memory
+        finally:
+            memory.close()
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
