@@ -27,6 +27,17 @@ CREATE TRIGGER keep_version BEFORE UPDATE OR DELETE ON ltmemory.{table}
     FOR EACH ROW EXECUTE FUNCTION ltmemory.keep_version();
 """
 
+COLUMNS = """
+SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
+WHERE attrelid = 'ltmemory.{table}'::regclass AND attnum > 0 AND NOT attisdropped
+"""
+
+NAMED_TRIGGER = """
+DROP TRIGGER keep_version ON ltmemory.{table};
+CREATE TRIGGER keep_version BEFORE UPDATE OR DELETE ON ltmemory.{table}
+    FOR EACH ROW EXECUTE FUNCTION ltmemory.keep_version('{columns}');
+"""
+
 GRANT = """
 DO $$
 BEGIN
@@ -47,6 +58,15 @@ def keep_versions(table: str) -> None:
     """Give a journaled table its twin of earlier versions and the trigger that fills it."""
     op.execute(VERSIONS.format(table=table))
     secure(f"{table}_versions")
+
+
+def add_columns(table: str, **columns: str) -> None:
+    """Add columns (name and definition) to a journaled table and its twin; the trigger then keeps them too."""
+    for each in (table, f"{table}_versions"):
+        for name, definition in columns.items():
+            op.execute(f"ALTER TABLE ltmemory.{each} ADD COLUMN {name} {definition}")
+    names = op.get_bind().exec_driver_sql(COLUMNS.format(table=table)).scalar_one()
+    op.execute(NAMED_TRIGGER.format(table=table, columns=names))
 
 
 def grant(table: str, rights: str) -> None:

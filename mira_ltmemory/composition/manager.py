@@ -174,7 +174,9 @@ class MemoryManager:
         before the retention.
         """
         show = partial(render_blocks, edit_tools=self._edit_tools())
-        return MemoryAsOf(self.store, self.history, self._searcher, show, self.history.resolve(at))
+        moment = self.history.resolve(at)
+        valid_at = at if isinstance(at, datetime) else self.history.time_of(moment)
+        return MemoryAsOf(self.store, self.history, self._searcher, show, moment, valid_at)
 
     def capture(self, messages: Sequence[IncomingMessage]) -> list[IncomingMessage]:
         """Store the messages that are not stored yet and return those. Raises ``StoreError``."""

@@ -18,6 +18,7 @@ from mira_ltmemory.protocols.jobs import (
 )
 from mira_ltmemory.protocols.memory import (
     Actor,
+    Category,
     Change,
     EmbeddingModel,
     Filter,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LLM",
     "Actor",
+    "Category",
     "Change",
     "Clock",
     "Embedder",

@@ -51,6 +51,16 @@ class Kind(StrEnum):
     RELATION = "relation"
 
 
+class Category(StrEnum):
+    """What an archival passage is: kept on purpose, or made by the memory's own work from what was said."""
+
+    NOTE = "note"
+    FACT = "fact"
+    WINDOW = "window"
+    SUMMARY = "summary"
+    INSIGHT = "insight"
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """Who changes memory, with which tool, why, and as part of which run (the parent change set)."""
@@ -66,7 +76,8 @@ class Change:
 class Filter:
     """Which rows a search may return; applied inside the search, never after it.
 
-    ``start`` is inclusive and ``end`` exclusive, both aware datetimes. Empty tuples do not filter.
+    ``start`` is inclusive and ``end`` exclusive, both aware datetimes. Empty tuples do not filter. Passages that are
+    ended at ``valid_at`` (none: when the search is made) are left out unless ``include_ended``.
     """
 
     tags: tuple[str, ...] = ()
@@ -77,6 +88,9 @@ class Filter:
     end: datetime | None = None
     conversation_id: UUID | None = None
     tiers: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    include_ended: bool = False
+    valid_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +98,8 @@ class Hit:
     """One row that a search found. ``score`` orders hits of one search and means nothing across searches.
 
     ``probability`` is the calibrated chance that the hit is relevant, where the store is calibrated.
-    ``features`` explains the score by name.
+    ``features`` explains the score by name. A passage has its ``category``, and from and until when it holds where
+    that is known.
     """
 
     kind: Kind
@@ -99,6 +114,10 @@ class Hit:
     external_id: str | None = None
     tags: tuple[str, ...] = ()
     probability: float | None = None
+    category: str | None = None
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+    confidence: float | None = None
     features: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from mira_ltmemory.errors import UnknownLabel
@@ -22,7 +23,7 @@ class MemoryAsOf:
 
     The moment decides which rows there were. How frequent words are and the embedding model are today's; a version
     keeps its vector when it is superseded. Each method raises ``NotKept`` once that moment was vacuumed.
-    ``render_blocks`` writes the prompt's part for core memory.
+    ``render_blocks`` writes the prompt's part for core memory. What had ended at ``valid_at`` is left out of searches.
     """
 
     store: Store
@@ -30,6 +31,7 @@ class MemoryAsOf:
     searcher: Searcher
     render_blocks: Callable[[Sequence[BlockView]], str]
     moment: int
+    valid_at: datetime | None = None
 
     def blocks(self) -> list[BlockView]:
         """Every block as it was, in the order of the prompt."""
@@ -66,6 +68,7 @@ class MemoryAsOf:
         return list(self.search("", filter, limit).hits)
 
     def _search(self, kind: Kind, query: str, filter: Filter, limit: int) -> SearchResult:
+        filter = replace(filter, valid_at=filter.valid_at or self.valid_at)
         asked = self.searcher.prepare(kind, query, filter, limit)
         if asked is None:
             return self._newest(kind, filter, limit)

@@ -132,7 +132,7 @@ class ErasureService:
         hits = [
             hit
             for kind in (Kind.MESSAGE, Kind.PASSAGE)
-            for hit in self._searcher.search(kind, query, Filter(), MAX_CHOICES).hits
+            for hit in self._searcher.search(kind, query, Filter(include_ended=True), MAX_CHOICES).hits
         ]
         return ErasurePlan(user_id=self._store.user_id, query=query, choices=tuple(hits))
 

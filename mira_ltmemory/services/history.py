@@ -156,6 +156,12 @@ class HistoryService:
             self.require_kept(unit, moment)
         return moment
 
+    def time_of(self, moment: int) -> datetime | None:
+        """When a change set was made; none where there is no such."""
+        with self._store.read() as unit:
+            entry = unit.journal.get(moment)
+        return None if entry is None else entry.created_at
+
     def rows_at(self, table: type[Journaled], moment: int) -> list[dict[str, Any]]:
         """The rows of a table, columns by name, as they were at the end of a change set. Raises ``NotKept``."""
         with self._store.read() as unit:

@@ -46,7 +46,7 @@ VOCABULARY = {
     "jobs": frozenset({"name", "cron", "timezone", "lease_owner"}),
     "sources": frozenset({"kind", "source_kind"}),
     "messages": frozenset({"role"}),
-    "passages": frozenset({"tier"}),
+    "passages": frozenset({"tier", "category"}),
     "pending_embeddings": frozenset({"kind"}),
     "vectors": frozenset({"kind"}),
     "tombstones": frozenset({"kind"}),

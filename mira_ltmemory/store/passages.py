@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from sqlmodel import select
 
-from mira_ltmemory.protocols import Kind
+from mira_ltmemory.protocols import Json, Kind
 from mira_ltmemory.store.models import Passage, Source
 from mira_ltmemory.store.rows import Rows
 
@@ -25,6 +27,12 @@ WITH marked AS (
 )
 SELECT p.id, p.content FROM ltmemory.passages p
 WHERE p.user_id = :user_id AND p.id IN (SELECT id FROM found) ORDER BY p.said_at DESC, p.id LIMIT :limit
+"""
+
+_END = """
+UPDATE ltmemory.passages SET valid_until = :at, metadata = metadata || CAST(:note AS jsonb)
+WHERE user_id = :user_id AND id = :id AND valid_until IS NULL
+    AND (CAST(:version AS int) IS NULL OR version = :version)
 """
 
 
@@ -46,6 +54,14 @@ class PassageRows(Rows):
         return self.session.exec(
             select(Passage).where(Passage.user_id == self.user_id, Passage.id == passage_id)
         ).one_or_none()
+
+    def end(self, passage_id: UUID, at: datetime, *, version: int | None = None, note: Json | None = None) -> bool:
+        """Let a passage hold until ``at`` and no longer, ``note`` joined to its metadata; tell whether it was changed.
+
+        It is not where it is gone, was ended before, or is no more at ``version``: somebody changed it meanwhile.
+        """
+        done = self.execute(_END, id=passage_id, at=at, version=version, note=json.dumps(note or {}))
+        return done.rowcount == 1
 
     def stored(self, ids: Sequence[UUID]) -> set[UUID]:
         """Which of these passages are there."""

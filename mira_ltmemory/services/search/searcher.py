@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Protocol
 
@@ -103,7 +103,7 @@ class Searcher:
         number = max(CANDIDATES, 2 * limit)
         wanted = CandidateQuery(
             kind=kind,
-            filter=filter,
+            filter=self._dated(filter),
             terms=read.terms,
             vector=embedded[1] if embedded else None,
             model_id=embedded[0] if embedded else 0,
@@ -132,12 +132,16 @@ class Searcher:
             voices = Voices(speakers.pairs, years)
         return analyse(text, voices, now, self._zone, kind)
 
+    def _dated(self, filter: Filter) -> Filter:
+        return filter if filter.valid_at is not None else replace(filter, valid_at=self._store.clock.now())
+
     def _newest(self, kind: Kind, filter: Filter, limit: int) -> SearchResult:
         with self._store.read() as unit:
-            total = unit.search.count(kind, filter)
+            wanted = self._dated(filter)
+            total = unit.search.count(kind, wanted)
             if filter == Filter():
                 return SearchResult(hits=(), total=total, notes=(NOTHING_ASKED,))
-            ids = unit.search.newest(kind, filter, limit)
+            ids = unit.search.newest(kind, wanted, limit)
             details = unit.search.details(kind, ids)
         hits = tuple(as_hit(kind, details[id], -float(place), {}) for place, id in enumerate(ids) if id in details)
         return SearchResult(hits=hits, total=total, notes=(NEWEST,))
@@ -173,4 +177,8 @@ def as_hit(kind: Kind, row: Details, score: float, features: dict[str, float]) -
         external_id=row.external_id,
         tags=row.tags,
         features=features,
+        category=row.category,
+        valid_from=row.valid_from,
+        valid_until=row.valid_until,
+        confidence=row.confidence,
     )

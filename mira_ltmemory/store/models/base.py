@@ -118,7 +118,7 @@ class Journaled(Base):
     """Columns of every journaled row.
 
     ``change_set_id`` made this version of the row and ``version`` counts its versions from 1.
-    ``valid_from`` and ``valid_to`` bound when the row's content holds in the world, where that is known.
+    ``valid_from`` and ``valid_until`` bound when the row's content holds in the world, where that is known.
     """
 
     user_id: UUID = Field(primary_key=True)
@@ -127,7 +127,7 @@ class Journaled(Base):
     change_set_id: int = Field(sa_type=BigInteger, nullable=False)
     origin: str = Field(sa_type=Text)
     valid_from: datetime | None = Field(default=None, sa_type=Timestamp)
-    valid_to: datetime | None = Field(default=None, sa_type=Timestamp)
+    valid_until: datetime | None = Field(default=None, sa_type=Timestamp)
     meta: dict[str, Any] = Field(
         default_factory=dict, sa_type=JSONB, nullable=False, sa_column_kwargs={"name": "metadata"}
     )

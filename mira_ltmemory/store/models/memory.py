@@ -6,11 +6,13 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import (
+    REAL,
     BigInteger,
     CheckConstraint,
     Index,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field
@@ -100,13 +102,19 @@ class MessageVersion(Superseded, MessageColumns, table=True):
 
 
 class PassageColumns(Journaled):
-    """Archival memory: one passage. ``tier`` is ``hot`` or ``cold``; ``said_at`` is when it was stored or said."""
+    """Archival memory: one passage. ``tier`` is ``hot`` or ``cold``; ``said_at`` is when it was stored or said.
+
+    ``category`` is a `Category`. ``valid_until`` in the past says that it is ended: superseded, or over. ``confidence``
+    (0 to 1) is how sure its maker was, where it said so.
+    """
 
     content: str = Field(sa_type=Text)
     content_hash: UUID
     tags: list[str] = Field(default_factory=list, sa_type=ARRAY(Text), nullable=False)
     tier: str = Field(default="hot", sa_type=Text)
     said_at: datetime = Field(sa_type=Timestamp, nullable=False)
+    category: str = Field(default="note", sa_type=Text, sa_column_kwargs={"server_default": text("'note'")})
+    confidence: float | None = Field(default=None, sa_type=REAL)
 
 
 class Passage(PassageColumns, table=True):
@@ -115,6 +123,7 @@ class Passage(PassageColumns, table=True):
     __tablename__ = "passages"
     __table_args__ = (
         to_row("change_sets", "change_set_id"),
+        Index("ix_passages_ended", "user_id", "valid_until", postgresql_where=text("valid_until IS NOT NULL")),
         Index(None, "user_id", "said_at"),
         Index(None, "user_id", "content_hash"),
         Index(None, "user_id", "change_set_id"),

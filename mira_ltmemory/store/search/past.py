@@ -23,10 +23,12 @@ _TABLES = {Kind.MESSAGE: "messages", Kind.PASSAGE: "passages"}
 
 _COLUMNS = {
     Kind.MESSAGE: "id, content, content_hash, said_at, origin, role, speaker, external_id, conversation_id, position, "
-    "CAST(NULL AS text[]) AS tags, CAST(NULL AS text) AS tier",
+    "CAST(NULL AS text[]) AS tags, CAST(NULL AS text) AS tier, CAST(NULL AS text) AS category, "
+    "CAST(NULL AS timestamptz) AS valid_from, CAST(NULL AS timestamptz) AS valid_until, "
+    "CAST(NULL AS real) AS confidence",
     Kind.PASSAGE: "id, content, content_hash, said_at, origin, CAST(NULL AS text) AS role, CAST(NULL AS text) "
     "AS speaker, CAST(NULL AS text) AS external_id, CAST(NULL AS uuid) AS conversation_id, "
-    "CAST(NULL AS bigint) AS position, tags, tier",
+    "CAST(NULL AS bigint) AS position, tags, tier, category, valid_from, valid_until, confidence",
 }
 
 # A row whose text is still the present one has its words packed already.
@@ -179,4 +181,8 @@ def _details(row: Any) -> Details:
         conversation=row.conversation,
         external_id=row.external_id,
         tags=tuple(row.tags or ()),
+        category=row.category,
+        valid_from=row.valid_from,
+        valid_until=row.valid_until,
+        confidence=row.confidence,
     )

@@ -1,13 +1,14 @@
 """Gathers the candidates of one search: by words, by meaning, from ranges of time, and what stands beside them.
 
-Statements of a search: the words' postings; the filter's count, where there is a filter or the vector plan depends on
-the size; the candidates with their features; at the end, `details` of the rows that are shown.
+Statements of a search: of passages, how many are ended; the words' postings; the filter's count, where there is a
+filter or the vector plan depends on the size; the candidates with their features; at the end, `details` of the rows
+that are shown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -18,7 +19,7 @@ from mira_ltmemory.protocols import Filter, Kind
 from mira_ltmemory.store.postings import Corpus, best, bm25, counts_in, counts_of
 from mira_ltmemory.store.rows import Rows
 from mira_ltmemory.store.search.index import index_name
-from mira_ltmemory.store.search.sql import TABLES, Condition, VectorSide, candidates, condition
+from mira_ltmemory.store.search.sql import ENDED, TABLES, Condition, VectorSide, candidates, condition
 from mira_ltmemory.store.search.voices import Speakers, VoiceRows
 from mira_ltmemory.store.words import KIND_NUMBERS, Found
 
@@ -47,6 +48,7 @@ EXCERPT_CHARS = 2_000
 _FIRST_CHUNK = 1_000
 _FEW_VECTORS = 20.0
 _IN_RANGE = 2_000
+_COUNTED_ENDED = 10_000
 
 _SCOPE = """
 WITH passing AS MATERIALIZED (
@@ -61,6 +63,10 @@ SELECT n, CASE WHEN n <= :most THEN (
 _PASSING = """
 SELECT d.document FROM ltmemory.word_documents d JOIN {table} r ON r.user_id = :user_id AND r.id = d.row_id
 WHERE d.user_id = :user_id AND d.kind = :kind_number AND d.document = ANY(CAST(:documents AS int[])) AND {passes}
+"""
+
+_ENDED = f"""
+SELECT count(*) FROM (SELECT FROM {{table}} r WHERE r.user_id = :user_id AND {ENDED} LIMIT :most) e
 """
 
 # The planner's own count of the index's rows: close, and free.
@@ -78,13 +84,14 @@ SELECT r.id FROM {table} r WHERE r.user_id = :user_id AND {passes} ORDER BY r.sa
 _DETAILS = {
     Kind.MESSAGE: """
         SELECT r.id, r.content, r.said_at, r.origin, r.role, r.speaker, r.external_id,
-            c.external_id AS conversation, NULL AS tags
+            c.external_id AS conversation, NULL AS tags, NULL AS category, NULL AS valid_from, NULL AS valid_until,
+            NULL AS confidence
         FROM ltmemory.messages r JOIN ltmemory.conversations c ON c.user_id = r.user_id AND c.id = r.conversation_id
         WHERE r.user_id = :user_id AND r.id = ANY(CAST(:ids AS uuid[]))
     """,
     Kind.PASSAGE: """
         SELECT r.id, r.content, r.said_at, r.origin, NULL AS role, NULL AS speaker, NULL AS external_id,
-            NULL AS conversation, r.tags
+            NULL AS conversation, r.tags, r.category, r.valid_from, r.valid_until, r.confidence
         FROM ltmemory.passages r WHERE r.user_id = :user_id AND r.id = ANY(CAST(:ids AS uuid[]))
     """,
 }
@@ -180,6 +187,10 @@ class Details:
     conversation: str | None
     external_id: str | None
     tags: tuple[str, ...]
+    category: str | None = None
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +206,7 @@ class SearchRows(Rows):
 
     def candidates(self, query: CandidateQuery) -> Candidates:
         """Find candidates and their features. Raises ``InvalidArgument`` for a filter that the kind cannot have."""
-        passes = condition(query.kind, query.filter)
+        passes = self._condition(query.kind, query.filter)
         found = self._unit.words.read(query.kind, list(query.terms.values()), POSTINGS_BUDGET)
         most = self._exact_limit(query, passes, found.corpus.documents)
         scope = self._scope(query.kind, passes, found, most)
@@ -220,7 +231,7 @@ class SearchRows(Rows):
 
     def count(self, kind: Kind, wanted: Filter) -> int:
         """How many rows pass, as ``Candidates.total`` counts."""
-        return self._scope(kind, condition(kind, wanted), self._unit.words.read(kind, [], 0), EXACT_ROWS).total
+        return self._scope(kind, self._condition(kind, wanted), self._unit.words.read(kind, [], 0), EXACT_ROWS).total
 
     def details(self, kind: Kind, ids: Sequence[UUID | str]) -> dict[str, Details]:
         """Rows in full, by id as text; rows that are gone are left out."""
@@ -228,14 +239,25 @@ class SearchRows(Rows):
         return {
             str(row.id): Details(
                 row.id, row.content, row.said_at, row.origin, row.role, row.speaker, row.conversation,
-                row.external_id, tuple(row.tags or ()),
+                row.external_id, tuple(row.tags or ()), row.category, row.valid_from, row.valid_until, row.confidence,
             )
             for row in rows
         }  # fmt: skip
 
+    def _condition(self, kind: Kind, wanted: Filter) -> Condition:
+        """Read a filter; one that only leaves out ended rows costs nothing where there are none."""
+        passes = condition(kind, wanted)
+        if not passes.current_only:
+            return passes
+        counted = self.execute(_ENDED.format(table=TABLES[kind]), most=_COUNTED_ENDED, **passes.parameters)
+        left_out = int(counted.scalar_one())
+        return Condition() if left_out == 0 else replace(passes, left_out=left_out)
+
     def _scope(self, kind: Kind, passes: Condition, found: Found, most: int) -> _Scope:
         if passes.everything:
             return _Scope(found.corpus.documents)
+        if 0 < passes.left_out < _COUNTED_ENDED and found.corpus.documents - passes.left_out > most:
+            return _Scope(found.corpus.documents - passes.left_out)
         row = self.execute(
             _SCOPE.format(table=TABLES[kind], passes=passes.sql),
             kind_number=KIND_NUMBERS[kind],

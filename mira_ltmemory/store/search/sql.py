@@ -18,6 +18,11 @@ _COLUMNS = {
     Kind.PASSAGE: "NULL AS role, NULL AS speaker, NULL AS conversation_id, NULL AS position, r.tags",
 }
 
+_MOMENT = "coalesce(CAST(:valid_at AS timestamptz), now())"
+CURRENT = f"(r.valid_until IS NULL OR r.valid_until > {_MOMENT})"
+"""Whether ``r`` is not ended at ``:valid_at``; none asks for the present."""
+
+ENDED = f"r.valid_until IS NOT NULL AND r.valid_until <= {_MOMENT}"
 
 SAMPLED = 500
 """Vectors of the user whose mean is what is usual: the first by id, which is as good as by chance."""
@@ -32,10 +37,16 @@ _UNCENTRED = "0 AS sample, 0 AS asked_usual, 0 AS usual_usual, NULL::real AS row
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What a filter asks of ``r``, as SQL with its parameters. ``sql`` is never empty."""
+    """What a filter asks of ``r``, as SQL with its parameters. ``sql`` is never empty.
+
+    ``current_only`` says that it asks for nothing but rows that are not ended; ``left_out`` is how many are, where
+    that was counted.
+    """
 
     sql: str = "true"
     parameters: dict[str, Any] = field(default_factory=dict)
+    current_only: bool = False
+    left_out: int = 0
 
     @property
     def everything(self) -> bool:
@@ -57,13 +68,19 @@ def condition(kind: Kind, wanted: Filter) -> Condition:
         overlap = "&&" if wanted.tag_match_mode == "any" else "@>"
         values["tags"] = (f"r.tags {overlap} CAST(:tags AS text[])", list(wanted.tags))
         values["tiers"] = ("r.tier = ANY(CAST(:tiers AS text[]))", list(wanted.tiers))
-    for name in ("roles", "conversation_id", "tags", "tiers"):
+        values["categories"] = ("r.category = ANY(CAST(:categories AS text[]))", list(map(str, wanted.categories)))
+    for name in ("roles", "conversation_id", "tags", "tiers", "categories"):
         if getattr(wanted, name) and name not in values:
             raise InvalidArgument(f"{name} cannot filter {kind.value}s: they have none.")
     used = {name: value for name, value in values.items() if value[1] not in (None, [])}
+    current_only = False
+    if kind is Kind.PASSAGE and not wanted.include_ended:
+        current_only = not used
+        used["valid_at"] = (CURRENT, wanted.valid_at)
     if not used:
         return Condition()
-    return Condition(" AND ".join(sql for sql, _ in used.values()), {name: value for name, (_, value) in used.items()})
+    parameters = {name: value for name, (_, value) in used.items()}
+    return Condition(" AND ".join(sql for sql, _ in used.values()), parameters, current_only)
 
 
 @dataclass(frozen=True, slots=True)
