@@ -13,14 +13,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from mira_ltmemory.automations.lease import LeaseKeeper
+from mira_ltmemory.automations.retry import retry_at
 from mira_ltmemory.automations.schedule import last_run, missed, next_run
 from mira_ltmemory.errors import LtMemoryError
 from mira_ltmemory.protocols import Actor, Change, Clock, Job, JobReport, JobRun, Json, Progress, no_progress
+from mira_ltmemory.store.jobs import KILLED
 
 logger = logging.getLogger(__name__)
 
-LEASE = timedelta(minutes=30)
-"""How long a process that died in the middle of a job keeps the others from it."""
+LEASE = timedelta(minutes=5)
+"""How long a process that died in the middle of a job keeps the others from it. One that lives renews its lease."""
+
+PUT_OFF_AT_MOST = timedelta(hours=3)
+"""A heavy job that was due for longer than this runs although the user is there."""
 
 
 class JobRecord(Protocol):
@@ -33,6 +39,8 @@ class JobRecord(Protocol):
     last_finished_at: datetime | None
     last_success_at: datetime | None
     consecutive_failures: int
+    last_error: str | None
+    lease_owner: str | None
     lease_until: datetime | None
 
 
@@ -72,7 +80,8 @@ class Schedule:
 class JobRunner:
     """Runs jobs by name, for one user.
 
-    ``before`` is called at the start of every run: a host sets it to capture the conversation.
+    ``before`` is called at the start of every run: a host sets it to capture the conversation. ``last_activity`` tells
+    when the user was last there; a heavy job waits until that is ``quiet`` ago.
     """
 
     def __init__(
@@ -84,15 +93,20 @@ class JobRunner:
         *,
         owner: str | None = None,
         lease: timedelta = LEASE,
+        last_activity: Callable[[], datetime | None] | None = None,
+        quiet: timedelta = timedelta(0),
     ) -> None:
         self._store = store
         self._clock = clock
         self._problems = problems
         self._owner = owner or f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4()}"
         self._lease = lease
+        self._last_activity = last_activity or _never
+        self._quiet = quiet
         self._jobs: dict[str, Job] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._retry_at: dict[str, datetime] = {}
+        self._failing: set[str] = set()
         self.before: Callable[[], object] = _nothing
         for job in jobs:
             self.add(job)
@@ -111,7 +125,8 @@ class JobRunner:
     def declare(self) -> tuple[list[Schedule], list[str]]:
         """Write the jobs down, and return when each runs next and the names of jobs that are no more.
 
-        A run that was due while nothing ran, or that failed, is made up for once, now. Raises ``StoreError``.
+        A run that was due while nothing ran is made up for once, now; one that failed, when its next try is due.
+        Raises ``StoreError``.
         """
         now = self._clock.now()
         with self._store.upkeep() as unit:
@@ -120,13 +135,21 @@ class JobRunner:
             for schedule in schedules:
                 job = schedule.job
                 unit.jobs.declare(job.name, job.cron, job.timezone, schedule.next_run_at)
-            return schedules, unit.jobs.remove_others(list(self._jobs))
+            gone = unit.jobs.remove_others(list(self._jobs))
+        for state in known.values():
+            if state.name in self._jobs:
+                self._tell(self._jobs[state.name], state.consecutive_failures, state.last_error)
+        return schedules, gone
 
     def next_run_at(self, name: str) -> datetime:
         """When a job is to run again, from the clock and its cron expression. Asks no database."""
         job = self._jobs[name]
-        regular = next_run(job.cron, job.timezone, self._clock.now())
-        return min(regular, self._retry_at.get(name, regular))
+        now = self._clock.now()
+        regular = next_run(job.cron, job.timezone, now)
+        again = self._retry_at.get(name)
+        if again is None:
+            return regular
+        return again if name in self._failing else min(regular, again)
 
     def run(self, name: str, *, force: bool = False, progress: Progress = no_progress) -> Json:
         """Run a job now and return ``{"success", "job", "report" | "error"}``. Never raises.
@@ -156,20 +179,48 @@ class JobRunner:
             state = unit.jobs.get(job.name)
             if state is None:
                 unit.jobs.declare(job.name, job.cron, job.timezone, next_run(job.cron, job.timezone, now))
-            elif not force and (done := _done_since(state, due, now)):
-                return _skipped(job, f"Nothing to do: it ran at {done.isoformat()} for {due.isoformat()}.")
+            if not force and (skipped := self._not_now(job, state, due, now)):
+                return skipped
             if not unit.jobs.take_lease(job.name, self._owner, now, self._lease):
                 busy_until = unit.jobs.get(job.name).lease_until or now + self._lease
                 self._retry_at[job.name] = busy_until
                 return _skipped(job, f"Another process runs it; it is looked at again by {busy_until.isoformat()}.")
         failures = state.consecutive_failures if state else 0
+        if state is not None and state.lease_owner is not None:  # a run that nobody ended: take_lease has counted it
+            failures += 1
+            self._tell(job, failures, KILLED)
         return self._attempt(job, due, failures, progress)
+
+    def _not_now(self, job: Job, state: JobRecord | None, due: datetime, now: datetime) -> Json | None:
+        """What is answered where nothing is to be done at present."""
+        if state is not None and (done := _done_since(state, due, now)):
+            self._failing.discard(job.name)
+            self._problems.clear(_topic(job))  # perhaps another process has mended it
+            return _skipped(job, f"Nothing to do: it ran at {done.isoformat()} for {due.isoformat()}.")
+        if state is not None and (again := _held_back(state)) is not None and now < again:
+            self._failing.add(job.name)
+            self._retry_at[job.name] = again
+            times = state.consecutive_failures
+            return _skipped(job, f"It failed {times} times in a row; it is tried again at {again.isoformat()}.")
+        if job.heavy and now - due < PUT_OFF_AT_MOST and (quiet_at := self._quiet_at(now)) is not None:
+            self._retry_at[job.name] = quiet_at
+            return _skipped(job, f"Put off while the user is there; it is looked at again at {quiet_at.isoformat()}.")
+        return None
+
+    def _quiet_at(self, now: datetime) -> datetime | None:
+        """When the user will have been away long enough; none where that is so now."""
+        seen = self._last_activity() if self._quiet else None
+        quiet_at = None if seen is None else seen + self._quiet
+        return quiet_at if quiet_at is not None and now < quiet_at <= now + self._quiet else None
 
     def _attempt(self, job: Job, due: datetime, failures: int, progress: Progress) -> Json:
         change = Change(actor=Actor.AUTOMATION, tool=job.name, reason=f"due {due.isoformat()}")
+        keeper = LeaseKeeper(job.name, lambda: self._renew(job), self._lease)
         try:
-            self.before()
-            report = job.run(JobRun(name=job.name, scheduled_for=due, change=change, progress=progress))
+            with keeper.keeping():
+                self.before()
+                run = JobRun(name=job.name, scheduled_for=due, change=change, progress=progress, may_go_on=keeper.held)
+                report = job.run(run)
         except Exception as error:  # a job may be anybody's: record it, and let the others go on
             logger.exception("job %s failed", job.name)
             # What the job was working on may stand in its error.
@@ -178,26 +229,41 @@ class JobRunner:
             return {"success": False, "job": job.name, "error": told}
         return self._succeed(job, report)
 
+    def _renew(self, job: Job) -> bool:
+        with self._store.upkeep() as unit:
+            renewed: bool = unit.jobs.renew_lease(job.name, self._owner, self._clock.now(), self._lease)
+            return renewed
+
     def _succeed(self, job: Job, report: JobReport) -> Json:
         summary = self._store.redact(report.summary)
         told: Json = {"summary": summary, "counts": {name: int(n) for name, n in report.counts.items()}}
-        self._finish(job, report=told)
+        now = self._clock.now()
+        self._finish(job, now, next_run(job.cron, job.timezone, now), report=told)
+        self._failing.discard(job.name)
         self._problems.clear(_topic(job))
         return {"success": True, "job": job.name, "report": told}
 
     def _fail(self, job: Job, error: str, failures: int) -> None:
-        self._finish(job, error=error)
-        if failures >= 2:
-            text = f"The job {job.name} failed {failures} times in a row: {error}"
-            self._problems.set(_topic(job), text)
-
-    def _finish(self, job: Job, **outcome: Any) -> None:
         now = self._clock.now()
-        following = next_run(job.cron, job.timezone, now)
+        again = retry_at(job.cron, job.timezone, now, failures)
+        self._failing.add(job.name)
+        self._retry_at[job.name] = again
+        self._finish(job, now, again, error=error)
+        self._tell(job, failures, error)
+
+    def _tell(self, job: Job, failures: int, error: str | None) -> None:
+        """Tell the user of a job that failed twice or more in a row."""
+        if failures >= 2:
+            self._problems.set(_topic(job), f"The job {job.name} failed {failures} times in a row: {error}")
+
+    def _finish(self, job: Job, now: datetime, following: datetime, **outcome: Any) -> None:
         with self._store.upkeep() as unit:
-            unit.jobs.finish(job.name, self._owner, now, next_run_at=following, **outcome)
+            if not unit.jobs.finish(job.name, self._owner, now, next_run_at=following, **outcome):
+                logger.warning("job %s ended after another process had taken it over", job.name)
 
     def _schedule(self, job: Job, state: JobRecord | None, now: datetime) -> Schedule:
+        if state is not None and (again := _held_back(state)) is not None:
+            return Schedule(job, max(now, again), catching_up=True)
         if state is not None and _was_missed(state, now):
             return Schedule(job, now, catching_up=True)
         return Schedule(job, next_run(job.cron, job.timezone, now), catching_up=False)
@@ -208,6 +274,15 @@ def _was_missed(state: JobRecord, now: datetime) -> bool:
     if state.last_success_at is None:
         return state.next_run_at is not None and state.next_run_at <= now
     return missed(state.cron, state.timezone, _began(state), now)
+
+
+def _held_back(state: JobRecord) -> datetime | None:
+    """When a job that failed is tried again; none for one that did not."""
+    if not state.consecutive_failures or state.last_error is None:
+        return None
+    if state.lease_owner is not None and state.lease_until is not None:  # the try after that did not come to an end
+        return retry_at(state.cron, state.timezone, state.lease_until, state.consecutive_failures)
+    return state.next_run_at
 
 
 def _began(state: JobRecord) -> datetime | None:
@@ -228,6 +303,10 @@ def _skipped(job: Job, why: str) -> Json:
 
 def _nothing() -> None:
     """Do what a runner without a host does before a run."""
+
+
+def _never() -> None:
+    """When the user was last there, where nobody can tell."""
 
 
 def _topic(job: Job) -> str:

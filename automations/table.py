@@ -17,6 +17,9 @@ DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
 )
 """What each job of this package does, by name, in one sentence."""
 
+HEAVY = frozenset({"weekly_review", "consolidate_memory", "relation_discovery"})
+"""Jobs that work long: they wait until the user is away, `quiet_minutes` after the last message."""
+
 
 def build_jobs(settings: MemoryConfig, functions: Mapping[str, JobFunction]) -> list[Job]:
     """Return the jobs that are switched on, in the order of the table.
@@ -30,6 +33,7 @@ def build_jobs(settings: MemoryConfig, functions: Mapping[str, JobFunction]) -> 
             timezone=settings.timezone,
             description=DESCRIPTIONS[name],
             run=functions[name],
+            heavy=name in HEAVY,
         )
         for name, setting in _settings(settings).items()
         if setting.enabled and (name != "retention" or settings.retention_days is not None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -108,7 +108,13 @@ class MemoryManager:
         self.snapshots = SnapshotService(self.store, clock, self.history)
         self.retention = RetentionService(self.store, clock, self.history, settings.retention_days)
         self.erasure = ErasureService(self.store, clock, searcher, self.embeddings, self.blocks.forget)
-        self.runner = JobRunner(self.store, clock, self.problems)
+        self.runner = JobRunner(
+            self.store,
+            clock,
+            self.problems,
+            last_activity=self.status.last_activity,
+            quiet=timedelta(minutes=settings.quiet_minutes),
+        )
         for remark in self.blocks.ensure():
             self.problems.set("core memory", remark)
 

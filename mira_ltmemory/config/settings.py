@@ -90,6 +90,12 @@ class MemoryConfig(BaseSettings):
     # Batch processing and consolidation
     batch_process_hours: int = Field(1, ge=1, le=24 * 31, description="Hours of conversation in one batch.")
     consolidation_threshold: int = Field(1000, ge=1, description="Messages after which consolidation is due.")
+    quiet_minutes: int = Field(
+        15,
+        ge=0,
+        le=180,
+        description="Minutes without a message before a heavy job runs, up to 3 hours late; 0: at once.",
+    )
     max_memory_age_days: int = Field(90, ge=1, description="Days after which a memory may enter cold storage.")
 
     # Knowledge graph

@@ -17,14 +17,24 @@ def no_progress(label: str, done: int, total: int) -> None:
     """A progress callback that shows nothing."""
 
 
+def always() -> bool:
+    """Whether a run may go on, where nobody else could have taken it over."""
+    return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRun:
-    """What a job is told when it runs: ``change`` is the parent under which its edits belong."""
+    """What a job is told when it runs: ``change`` is the parent under which its edits belong.
+
+    ``may_go_on`` tells whether the run is still its own: false once another process has taken it over, because this
+    one was not heard of for longer than its lease. A long job asks between its steps, and ends early.
+    """
 
     name: str
     scheduled_for: datetime
     change: Change
     progress: Progress = no_progress
+    may_go_on: Callable[[], bool] = always
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +50,14 @@ JobFunction: TypeAlias = Callable[[JobRun], JobReport]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A job of the automation engine: ``cron`` has five fields and is read in ``timezone`` (IANA name)."""
+    """A job of the automation engine: ``cron`` has five fields and is read in ``timezone`` (IANA name).
+
+    A ``heavy`` one is put off while the user is there.
+    """
 
     name: str
     cron: str
     timezone: str
     description: str
     run: JobFunction
+    heavy: bool = False

@@ -63,6 +63,11 @@ class StatusService:
                 problems=self._problems.all(),
             )
 
+    def last_activity(self) -> datetime | None:
+        """When the last message was said that is stored."""
+        with self._store.read() as unit:
+            return unit.messages.last_said_at()
+
     def jobs(self) -> list[JobStatus]:
         """Every declared job."""
         with self._store.read() as unit:

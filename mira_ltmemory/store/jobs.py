@@ -19,9 +19,20 @@ ON CONFLICT (user_id, name) DO UPDATE
 SET cron = :cron, timezone = :timezone, next_run_at = :next_run_at
 """
 
+KILLED = "Its last run was not ended by anybody: the process was killed, or the machine went down."
+"""What is recorded of a run whose lease ran out."""
+
+# An owner whose lease has run out did not end its run: that is a failure as well.
 _TAKE_LEASE = """
-UPDATE ltmemory.jobs SET lease_owner = :owner, lease_until = :until, last_started_at = :now
+UPDATE ltmemory.jobs SET lease_owner = :owner, lease_until = :until, last_started_at = :now,
+    consecutive_failures = consecutive_failures + CASE WHEN lease_owner IS NULL THEN 0 ELSE 1 END,
+    last_error = CASE WHEN lease_owner IS NULL THEN last_error ELSE :killed END
 WHERE user_id = :user_id AND name = :name AND (lease_until IS NULL OR lease_until <= :now)
+"""
+
+_RENEW = """
+UPDATE ltmemory.jobs SET lease_until = :until
+WHERE user_id = :user_id AND name = :name AND lease_owner = :owner
 """
 
 _FINISH = """
@@ -61,8 +72,12 @@ class JobRows(Rows):
 
     def take_lease(self, name: str, owner: str, now: datetime, duration: timedelta) -> bool:
         """Begin to run a job, unless another owner's lease on it still lasts."""
-        taken = self.execute(_TAKE_LEASE, name=name, owner=owner, now=now, until=now + duration)
+        taken = self.execute(_TAKE_LEASE, name=name, owner=owner, now=now, until=now + duration, killed=KILLED)
         return taken.rowcount == 1
+
+    def renew_lease(self, name: str, owner: str, now: datetime, duration: timedelta) -> bool:
+        """Let a lease last ``duration`` from now on, unless somebody else has it."""
+        return self.execute(_RENEW, name=name, owner=owner, until=now + duration).rowcount == 1
 
     def finish(
         self,
@@ -73,9 +88,9 @@ class JobRows(Rows):
         next_run_at: datetime,
         error: str | None = None,
         report: Json | None = None,
-    ) -> None:
-        """End a run and give up its lease; ``error`` tells that it failed."""
-        self.execute(
+    ) -> bool:
+        """End a run and give up its lease; ``error`` tells that it failed. False where somebody else has the lease."""
+        ended = self.execute(
             _FINISH,
             name=name,
             owner=owner,
@@ -84,3 +99,4 @@ class JobRows(Rows):
             error=error,
             report=None if report is None else json.dumps(report),
         )
+        return ended.rowcount == 1

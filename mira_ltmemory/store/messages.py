@@ -72,6 +72,12 @@ class MessageRows(Rows):
         ).one()
         return row.conversations, row.messages, row.oldest, row.newest
 
+    def last_said_at(self) -> datetime | None:
+        """When the newest message was said."""
+        newest = "SELECT max(said_at) FROM ltmemory.messages WHERE user_id = :user_id"
+        moment: datetime | None = self.execute(newest).scalar()
+        return moment
+
     def count(self) -> int:
         """How many messages are stored."""
         return int(self.execute("SELECT count(*) FROM ltmemory.messages WHERE user_id = :user_id").scalar_one())

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mira_ltmemory.automations.runner import JobRunner
+from mira_ltmemory.automations.retry import retry_at
+from mira_ltmemory.automations.runner import LEASE, JobRunner
+from mira_ltmemory.automations.schedule import next_run
 from mira_ltmemory.errors import StoreUnavailable
 from mira_ltmemory.protocols import Actor, Job, JobReport, JobRun
 from mira_ltmemory.services.problems import Problems
@@ -86,7 +91,7 @@ def test_another_process_waits_while_one_runs(make: Any, clock: Any, work: Work)
     assert first.run("tidy") == DONE
     ((waited, again),) = seen
     assert waited["skipped"] and "Another process" in waited["report"]["summary"] and len(work.runs) == 1
-    assert again == clock.now() + timedelta(minutes=30)
+    assert again == clock.now() + LEASE
     assert second.next_run_at("tidy") == again
     clock.advance(minutes=30)
     second.run("tidy")
@@ -117,6 +122,140 @@ def test_failures_are_recorded_and_told_from_the_second_on(
     work.error = None
     clock.advance(hours=1)
     assert runner.run("tidy") == DONE and problems.all() == {}
+
+
+def test_a_job_that_failed_is_tried_again_soon_and_then_ever_more_rarely(
+    make: Any, store: Any, clock: Any, work: Work
+) -> None:
+    runner = make("0 2 * * *")
+    work.error = ValueError("odd")
+    waits: list[float] = []
+    for _ in range(6):
+        began, tries = clock.now(), len(work.runs)
+        assert runner.run("tidy")["success"] is False and len(work.runs) == tries + 1
+        again = runner.next_run_at("tidy")
+        assert state(store).next_run_at == again
+        for held in (runner, make("0 2 * * *")):  # also after a restart, and for a worker that is called every minute
+            ((schedule,), _) = held.declare()
+            assert (schedule.next_run_at, schedule.catching_up) == (again, True)
+            assert held.run("tidy")["skipped"] and held.next_run_at("tidy") == again
+        assert len(work.runs) == tries + 1
+        waits.append((again - began).total_seconds() / 60)
+        clock.moment = again
+    assert waits == [5, 15, 45, 135, 360, 360]
+    work.error = None
+    assert runner.run("tidy") == DONE
+    assert runner.next_run_at("tidy") == datetime(2025, 5, 6, 2, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("cron", "failures", "minutes"),
+    [("* * * * *", 1, 5), ("* * * * *", 9, 5), ("0 * * * *", 2, 15), ("0 * * * *", 3, 30), ("0 0 * * 0", 99, 1440)],
+)
+def test_a_regular_run_takes_the_place_of_a_later_try(cron: str, failures: int, minutes: int) -> None:
+    failed_at = datetime(2025, 5, 5, 9, 30, tzinfo=UTC)
+    assert retry_at(cron, "UTC", failed_at, failures) - failed_at == timedelta(minutes=minutes)
+
+
+@given(
+    cron=st.sampled_from(["* * * * *", "0 * * * *", "0 2 * * *", "0 0 * * 0", "30 1 1 * *"]),
+    zone=st.sampled_from(["UTC", "America/New_York"]),
+    failed_at=st.datetimes(datetime(2023, 1, 1), datetime(2027, 12, 31), timezones=st.just(UTC)),
+    failures=st.integers(1, 1000),
+)
+def test_a_try_is_never_sooner_than_five_minutes_and_never_far_after_the_regular_run(
+    cron: str, zone: str, failed_at: datetime, failures: int
+) -> None:
+    again = retry_at(cron, zone, failed_at, failures)
+    regular = next_run(cron, zone, failed_at)
+    assert failed_at + timedelta(minutes=5) <= again <= max(regular, failed_at + timedelta(minutes=5))
+    assert retry_at(cron, zone, failed_at, failures + 1) >= again
+
+
+def test_runs_that_are_killed_are_failures_too(make: Any, store: Any, clock: Any, problems: Problems) -> None:
+    runner = make("0 2 * * *")
+    runner.declare()
+    for _ in range(2):
+        with store.upkeep() as unit:
+            assert unit.jobs.take_lease("tidy", "dead", clock.now(), LEASE)
+        clock.advance(minutes=5)
+    assert runner.run("tidy")["skipped"], "killed twice: it waits before it tries a third time"
+    clock.moment = runner.next_run_at("tidy")
+    runner.before = lambda: seen.append((problems.all(), state(store).consecutive_failures))
+    seen: list[Any] = []
+    assert runner.run("tidy") == DONE
+    (told, failures) = seen[0]
+    assert failures == 2 and "failed 2 times in a row: Its last run was not ended" in told["job tidy"]
+    assert problems.all() == {} and state(store).consecutive_failures == 0
+
+
+def test_failures_are_told_again_after_a_restart(make: Any, store: Any, clock: Any, work: Work) -> None:
+    work.error = ValueError("odd")
+    for _ in range(2):
+        make().run("tidy")
+        clock.advance(minutes=20)
+    fresh = Problems()
+    job = Job(name="tidy", cron="0 * * * *", timezone="UTC", description="Tidies.", run=work)
+    runner = JobRunner(store, clock, fresh, [job])
+    runner.declare()
+    assert fresh.all() == {"job tidy": "The job tidy failed 2 times in a row: ValueError: odd"}
+    work.error = None
+    clock.advance(hours=1)
+    assert make().run("tidy") == DONE
+    assert runner.run("tidy")["skipped"] and fresh.all() == {}, "another process has mended it"
+
+
+def test_a_long_run_keeps_its_lease(make: Any, store: Any, clock: Any) -> None:
+    long, other = make(owner="long", lease=timedelta(milliseconds=150)), make(owner="other")
+    other.declare()
+    answers: list[Any] = []
+
+    def work(run: JobRun) -> JobReport:
+        clock.advance(hours=2)
+        deadline = time.monotonic() + 20
+        while state(store).lease_until <= clock.now() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        answers.append((other.run("tidy"), run.may_go_on()))
+        return JobReport(summary="done", counts={"things": 3})
+
+    long.add(Job(name="tidy", cron="0 * * * *", timezone="UTC", description="Tidies.", run=work))
+    assert long.run("tidy") == DONE
+    ((waited, own),) = answers
+    assert own and waited["skipped"] and "Another process" in waited["report"]["summary"]
+
+
+def test_a_run_that_was_taken_over_is_told_and_ends_nothing(make: Any, store: Any, clock: Any) -> None:
+    slept = make(owner="slept", lease=timedelta(milliseconds=150))
+    slept.declare()
+
+    def work(run: JobRun) -> JobReport:
+        with store.upkeep() as unit:  # as if the machine had slept, and another had begun meanwhile
+            unit.jobs.execute("UPDATE ltmemory.jobs SET lease_owner = 'other' WHERE user_id = :user_id")
+        deadline = time.monotonic() + 20
+        while run.may_go_on() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert not run.may_go_on()
+        return JobReport(summary="given up")
+
+    slept.add(Job(name="tidy", cron="0 * * * *", timezone="UTC", description="Tidies.", run=work))
+    slept.run("tidy")
+    assert (state(store).lease_owner, state(store).last_success_at) == ("other", None)
+
+
+def test_a_heavy_job_waits_until_the_user_is_away(make: Any, store: Any, clock: Any, work: Work) -> None:
+    seen = clock.now() - timedelta(minutes=3)
+    job = Job(name="tidy", cron="0 9 * * *", timezone="UTC", description="Tidies.", run=work, heavy=True)
+    runner = JobRunner(store, clock, Problems(), [job], last_activity=lambda: seen, quiet=timedelta(minutes=10))
+    put_off = runner.run("tidy")
+    assert put_off["skipped"] and "while the user is there" in put_off["report"]["summary"] and not work.runs
+    assert runner.next_run_at("tidy") == clock.now() + timedelta(minutes=7)
+    assert runner.run("tidy", force=True) == DONE
+    clock.advance(days=1)
+    seen = clock.now() - timedelta(minutes=10)
+    assert runner.run("tidy") == DONE
+    clock.advance(days=1, hours=3)
+    seen = clock.now()
+    assert runner.run("tidy") == DONE, "it was due long enough"
 
 
 def test_an_unknown_job_is_answered(make: Any) -> None:
