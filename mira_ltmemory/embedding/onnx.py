@@ -6,19 +6,23 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mira_ltmemory.embedding.tokens import make_space, project, read_space, told
 from mira_ltmemory.errors import EmbeddingError
-from mira_ltmemory.protocols import EmbeddingModel
+from mira_ltmemory.protocols import EmbeddingModel, TokenSpace, TokenVectors
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from mira_ltmemory.protocols import Vectors
+
+    # Called with a text's index, itself, its tokens' offsets and its hidden states, padded.
+    _Keep = Callable[[int, str, Sequence[tuple[int, int]], NDArray[np.float32]], None]
 
 _BATCH_TOKENS = 4096
 """Padded tokens of one run at most: bounds the memory that long texts take."""
@@ -65,6 +69,42 @@ class OnnxEmbedder:
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return float32 of shape ``(len(texts), dimension)``, rows of length 1. Raises ``EmbeddingError``."""
+        return self._embed(texts, None)
+
+    def embed_tokens(
+        self, texts: Sequence[str], space: TokenSpace, skip: Container[str] = ()
+    ) -> tuple[Vectors, list[TokenVectors]]:
+        """Return what ``embed`` does, and the vectors of each text's words. Raises ``EmbeddingError``."""
+        tokens: dict[int, TokenVectors] = {}
+
+        def keep(index: int, text: str, offsets: Sequence[tuple[int, int]], states: NDArray[np.float32]) -> None:
+            places, words = told(text, offsets, skip)
+            tokens[index] = TokenVectors(tuple(words), project(states[places], space))
+
+        vectors = self._embed(texts, keep)
+        return vectors, [tokens[index] for index in range(len(texts))]
+
+    def token_space(self) -> TokenSpace:
+        """The space that the model's folder brings along, or one made now (some seconds). Raises ``EmbeddingError``."""
+        import numpy as np
+
+        known = read_space(self._model_path.parent, self._model.dimension)
+        if known is not None:
+            return known
+        parts: list[NDArray[np.float32]] = []
+
+        def keep(index: int, text: str, offsets: Sequence[tuple[int, int]], states: NDArray[np.float32]) -> None:
+            parts.append(states[[place for place, (begin, end) in enumerate(offsets) if begin < end]])
+
+        def states_of(samples: list[str]) -> NDArray[np.float32]:
+            self._embed(samples, keep)
+            return np.concatenate(parts)
+
+        _, tokenizer = self._load()
+        with _foreign_errors("make a token space"):
+            return make_space(tokenizer.get_vocab(), states_of)
+
+    def _embed(self, texts: Sequence[str], keep: _Keep | None) -> Vectors:
         import numpy as np
 
         session, tokenizer = self._load()
@@ -73,12 +113,16 @@ class OnnxEmbedder:
             return result
         with _foreign_errors("embed a text"):
             cut = [text[: self._model.max_tokens * _CHARS_PER_TOKEN] for text in texts]
-            encoded = tokenizer(cut, truncation=True, max_length=self._model.max_tokens)
+            encoded = tokenizer(
+                cut, truncation=True, max_length=self._model.max_tokens, return_offsets_mapping=keep is not None
+            )
             tokens: list[list[int]] = encoded["input_ids"]
             # Texts of like length together: padding is work, and the longest text of a batch sets it.
             by_length = sorted(range(len(texts)), key=lambda index: len(tokens[index]))
             for chosen in self._batches(by_length, tokens):
-                result[chosen] = self._run(session, [tokens[index] for index in chosen])
+                result[chosen], states = self._run(session, [tokens[index] for index in chosen])
+                for row, index in enumerate(chosen if keep is not None else ()):
+                    keep(index, cut[index], encoded["offset_mapping"][index], states[row])  # type: ignore[misc]
         return result
 
     def _batches(self, by_length: Sequence[int], tokens: Sequence[Sequence[int]]) -> Iterator[list[int]]:
@@ -92,7 +136,8 @@ class OnnxEmbedder:
         if batch:
             yield batch
 
-    def _run(self, session: Any, tokens: Sequence[Sequence[int]]) -> Vectors:
+    def _run(self, session: Any, tokens: Sequence[Sequence[int]]) -> tuple[Vectors, NDArray[np.float32]]:
+        """Vectors of the texts, and their last hidden states: ``(texts, tokens, hidden)``, padded."""
         import numpy as np
 
         width = max(len(text) for text in tokens)
@@ -115,7 +160,7 @@ class OnnxEmbedder:
             weights = mask[:, :, None].astype(np.float32)
             pooled = (states * weights).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-9)
         norms = np.linalg.norm(pooled, axis=1, keepdims=True)
-        return np.asarray(pooled / np.maximum(norms, 1e-12), dtype=np.float32)
+        return np.asarray(pooled / np.maximum(norms, 1e-12), dtype=np.float32), states
 
     def _load(self) -> tuple[Any, Any]:
         with self._lock:

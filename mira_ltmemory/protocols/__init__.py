@@ -36,6 +36,9 @@ from mira_ltmemory.protocols.models import (
     Embedder,
     LLMReply,
     SystemClock,
+    TokenEmbedder,
+    TokenSpace,
+    TokenVectors,
     ToolCall,
 )
 from mira_ltmemory.protocols.parts import (
@@ -74,6 +77,9 @@ __all__ = [
     "Role",
     "SearchResult",
     "SystemClock",
+    "TokenEmbedder",
+    "TokenSpace",
+    "TokenVectors",
     "Tool",
     "ToolCall",
     "Transactions",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from mira_ltmemory.protocols.memory import EmbeddingModel, Json
 
@@ -26,6 +26,51 @@ class Embedder(Protocol):
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return float32 of shape ``(len(texts), dimension)``, rows of length 1. Raises ``EmbeddingError``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenSpace:
+    """The space of token vectors of one model: hidden states less ``mean`` ``(hidden,)``, along ``basis``.
+
+    ``basis`` is float32 of shape ``(dimensions, hidden)``. Vectors of different spaces are never compared.
+    """
+
+    mean: NDArray[np.float32]
+    basis: NDArray[np.float32]
+
+    @property
+    def dimensions(self) -> int:
+        """Length of a token's vector."""
+        return int(self.basis.shape[0])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenVectors:
+    """The tokens of one text that tell something: the word that each is part of, and its vector.
+
+    ``words`` are in lower case; ``vectors`` is int8 of shape ``(len(words), dimensions)``, where a length of 1 is 127.
+    """
+
+    words: tuple[str, ...]
+    vectors: NDArray[np.int8]
+
+
+@runtime_checkable
+class TokenEmbedder(Embedder, Protocol):
+    """An embedder that gives vectors of a text's words too, from the same pass over the text."""
+
+    def token_space(self) -> TokenSpace:
+        """Return the space that this model's token vectors should have. Raises ``EmbeddingError``."""
+        ...
+
+    def embed_tokens(
+        self, texts: Sequence[str], space: TokenSpace, skip: Container[str] = ()
+    ) -> tuple[Vectors, list[TokenVectors]]:
+        """Return what ``embed`` does, and of each text the tokens whose word is not in ``skip``.
+
+        Raises ``EmbeddingError``.
+        """
         ...
 
 
