@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import atexit
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from mira_ltmemory.errors import HostError, LtMemoryError, one_line
 from mira_ltmemory.hooks.plugin import SERVICE
 from mira_ltmemory.hooks.registry import PluginRegistry
+from mira_ltmemory.hosts.mira_parts import MiraParts
 from mira_ltmemory.protocols import IncomingMessage, Job
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,8 @@ class Installation:
         self.plugins.call("configure", host=self.host, settings=settings)
         self.host.report_to(self._notices if self.memory is None else self.memory.problems)
         self._notices.move_to(self.memory)
+        if getattr(self.memory, "store", None) is not None:
+            self.host.replace_own_memory()
         self._register("register_tools", self.host.register_tool)
         self._register("register_content_providers", self.host.register_provider)
         self._register("register_automations", self._accept_job)
@@ -53,6 +56,11 @@ class Installation:
         self._start_jobs()
         self.host.start(self._store, self._announce)
         self.plugins.call("startup", host=self.host)
+
+    def adopt(self, system: Mapping[str, Any]) -> None:
+        """Go on with MIRA's own dict, where the installation began with parts of it."""
+        if isinstance(self._system, MiraParts):
+            self._system.complete(system)
 
     def close(self) -> None:
         """Capture what was said last, and close every plugin. May be called twice."""
@@ -154,8 +162,10 @@ def install(system: dict[str, Any], **settings: Any) -> Installation:
 
     Installing twice in one MIRA returns the first installation until that is closed.
     """
-    present = system.get(INSTALLED)
+    # The second is where `mira_ltmemory.integration` was called while MIRA started.
+    present = system.get(INSTALLED) or getattr(system.get("lt_memory"), "installation", None)
     if isinstance(present, Installation) and not present.closed:
+        present.adopt(system)
         if settings:
             logger.warning("the plugins are installed already; these settings are ignored: %s", ", ".join(settings))
         return present

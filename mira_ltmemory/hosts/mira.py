@@ -24,6 +24,7 @@ from mira_ltmemory.errors import HostError, LtMemoryError
 from mira_ltmemory.hosts.mira_conversation import LiveConversation, Store
 from mira_ltmemory.hosts.mira_jobs import EngineRows
 from mira_ltmemory.hosts.mira_llm import MiraLLM
+from mira_ltmemory.hosts.mira_predecessor import Predecessor
 from mira_ltmemory.hosts.mira_prompt import PromptItems
 from mira_ltmemory.hosts.mira_tools import JobTool, MiraTool, ToolKeeper
 from mira_ltmemory.protocols import LLM, IncomingMessage, Job, Json, Provider, Tool
@@ -104,6 +105,7 @@ class MiraHost:
         self._announce: Callable[[IncomingMessage], None] = _ignore
         self._conversation = LiveConversation(lambda: self._system.get("conversation"))
         self._tools = ToolKeeper(system)
+        self._predecessor = Predecessor(system)
         self._rows: EngineRows | None = None
         self._turn = threading.RLock()
         self._llm = MiraLLM(lambda: self._system.get("llm_bridge"), openai_tools=self._provider_name() == "ollama")
@@ -117,18 +119,6 @@ class MiraHost:
             lambda: self._problems,
         )
 
-    @classmethod
-    def from_parts(cls, config: Any, working_memory: Any, tool_repo: Any, automation_engine: Any) -> MiraHost:
-        """Build the host of a MIRA that is still starting: there is no conversation to capture yet."""
-        return cls(
-            {
-                "config": config,
-                "working_memory": working_memory,
-                "tool_repo": tool_repo,
-                "automation_engine": automation_engine,
-            }
-        )
-
     @property
     def config(self) -> Any:
         """MIRA's config object, or None: it is not in the dict, but some of its parts hold it."""
@@ -137,6 +127,16 @@ class MiraHost:
             if found is not None:
                 return found
         return getattr(sys.modules.get("config"), "config", None)
+
+    @property
+    def tools(self) -> tuple[MiraTool, ...]:
+        """The tools that the model is offered, as MIRA has them."""
+        return self._tools.offered
+
+    @property
+    def automations(self) -> dict[str, str]:
+        """The jobs that MIRA's engine runs: the id of each one's row, by its name."""
+        return {} if self._rows is None else self._rows.ids()
 
     @property
     def timezone(self) -> str:
@@ -178,6 +178,10 @@ class MiraHost:
         """Say from now on in ``problems`` what is off."""
         self._problems = problems
 
+    def replace_own_memory(self) -> bool:
+        """Take the place of MIRA's own first memory; tell whether it was there. ``close`` puts it back."""
+        return self._predecessor.retire()
+
     def register_tool(self, tool: Tool) -> None:
         """Offer a tool to the model, always. Raises ``HostError`` where MIRA does not take it."""
         self._tools.register(MiraTool(tool, after=self.refresh, operation=self._operation))
@@ -212,6 +216,7 @@ class MiraHost:
             self._store = _leave
             self._prompt.release()
             self._tools.release()
+            self._predecessor.restore()
 
     def _carrier(self, rows: EngineRows) -> str:
         """Return the tool through which the engine runs the jobs."""

@@ -61,6 +61,10 @@ class EngineRows:
         """Whether there is a job of that name."""
         return name in self._runner
 
+    def ids(self) -> dict[str, str]:
+        """Return the id of each job's row, by the job's name."""
+        return {job.name: self.row_id(job.name) for job in self._runner}
+
     def about_to_run(self) -> bool:
         """Whether the engine has begun with a row of ours and has not called its tool yet."""
         begun = set(getattr(self._engine, "active_automations", ())) - self._running

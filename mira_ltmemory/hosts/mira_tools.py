@@ -138,6 +138,11 @@ class ToolKeeper:
         """The tools that the model is shown, in the order in which they were registered."""
         return tuple(self._names)
 
+    @property
+    def offered(self) -> tuple[MiraTool, ...]:
+        """Those tools themselves."""
+        return tuple(self._tools[name] for name in self._names)
+
     def register(self, tool: MiraTool | JobTool) -> None:
         """Make a tool known to MIRA. Raises ``HostError`` where its name is taken or MIRA refuses it."""
         repo = self._repo()

@@ -351,19 +351,6 @@ def test_only_what_mira_sets_on_purpose_is_a_setting(system: dict[str, Any]) -> 
     assert config.get("ltmemory.similarity_threshold") == 0.2
 
 
-def test_from_parts(system: dict[str, Any]) -> None:
-    host = MiraHost.from_parts(
-        system["tool_repo"].config, system["working_memory"], system["tool_repo"], system["automation_engine"]
-    )
-    notebook = Notebook()
-    notebook.lines.append("one")
-    host.register_tool(notebook)
-    host.register_provider(notebook)
-    host.start(lambda messages: [])
-    assert host.messages() == [] and host.llm is None
-    assert "notebook" in tool_names(system) and "# Notebook" in prompt(system)
-
-
 def test_the_hosts_model(host: MiraHost, model: ScriptedModel) -> None:
     assert host.llm is not None
     model.add("Hello")
