@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from mira_ltmemory.protocols import Filter, Json
 from mira_ltmemory.services.dates import parse_range
 from mira_ltmemory.services.passages import PassageManager, clean_tags
+from mira_ltmemory.services.uses import UseService
 from mira_ltmemory.tools.base import MemoryTool, limit_argument
 from mira_ltmemory.tools.results import found
 
@@ -64,10 +65,13 @@ class ArchivalMemorySearch(MemoryTool):
     }
     required = ("query",)
 
-    def __init__(self, passages: PassageManager, zone: ZoneInfo, default_limit: int) -> None:
+    def __init__(
+        self, passages: PassageManager, zone: ZoneInfo, default_limit: int, uses: UseService | None = None
+    ) -> None:
         self.passages = passages
         self._zone = zone
         self._default_limit = default_limit
+        self._uses = uses
 
     def perform(self, **arguments: Any) -> Json:
         """Search."""
@@ -85,4 +89,7 @@ class ArchivalMemorySearch(MemoryTool):
             end=end,
         )
         limit = limit_argument("top_k", arguments.get("top_k"), self._default_limit)
-        return found(self.passages.search(arguments["query"], chosen, limit), self._zone)
+        result = self.passages.search(arguments["query"], chosen, limit)
+        if self._uses is not None:
+            self._uses.shown(result.hits)
+        return found(result, self._zone)

@@ -9,6 +9,7 @@ from mira_ltmemory.errors import InvalidArgument
 from mira_ltmemory.protocols import Filter, Json, Role
 from mira_ltmemory.services.dates import parse_range
 from mira_ltmemory.services.recall import RecallManager
+from mira_ltmemory.services.uses import UseService
 from mira_ltmemory.tools.base import MemoryTool, limit_argument
 from mira_ltmemory.tools.results import found
 
@@ -33,10 +34,13 @@ class ConversationSearch(MemoryTool):
     }
     required = ("query",)
 
-    def __init__(self, recall: RecallManager, zone: ZoneInfo, default_limit: int) -> None:
+    def __init__(
+        self, recall: RecallManager, zone: ZoneInfo, default_limit: int, uses: UseService | None = None
+    ) -> None:
         self.recall = recall
         self._zone = zone
         self._default_limit = default_limit
+        self._uses = uses
 
     def perform(self, **arguments: Any) -> Json:
         """Search."""
@@ -45,7 +49,10 @@ class ConversationSearch(MemoryTool):
         )
         chosen = Filter(roles=_roles(arguments.get("roles", ())), start=start, end=end)
         limit = limit_argument("limit", arguments.get("limit"), self._default_limit)
-        return found(self.recall.search(arguments["query"], chosen, limit), self._zone)
+        result = self.recall.search(arguments["query"], chosen, limit)
+        if self._uses is not None:
+            self._uses.shown(result.hits)
+        return found(result, self._zone)
 
 
 def _roles(values: Any) -> tuple[Role, ...]:

@@ -43,6 +43,7 @@ from mira_ltmemory.services.retention import RetentionService
 from mira_ltmemory.services.search import Searcher
 from mira_ltmemory.services.snapshots import SnapshotService
 from mira_ltmemory.services.status import StatusService
+from mira_ltmemory.services.uses import UseService
 from mira_ltmemory.store.database import Database
 from mira_ltmemory.store.search import register_model
 from mira_ltmemory.store.unit_of_work import Store
@@ -104,6 +105,7 @@ class MemoryManager:
         self.status = StatusService(
             self.store, self.embeddings, self.problems, max_embedded_chars=settings.max_embedded_chars
         )
+        self.uses = UseService(self.store, clock, self.problems, settings.zone)
         self.history = HistoryService(self.store, clock, max_embedded_chars=settings.max_embedded_chars)
         self.snapshots = SnapshotService(self.store, clock, self.history)
         self.retention = RetentionService(self.store, clock, self.history, settings.retention_days)
@@ -146,8 +148,8 @@ class MemoryManager:
             MemoryRollback(self.blocks),
             Memory(MemoryFiles(self.blocks)),
             ArchivalMemoryInsert(self.archival),
-            ArchivalMemorySearch(self.archival, zone, limit),
-            ConversationSearch(self.recall, zone, limit),
+            ArchivalMemorySearch(self.archival, zone, limit, self.uses),
+            ConversationSearch(self.recall, zone, limit, self.uses),
         ]
         return [tool for tool in every if getattr(self.settings.tools, tool.name)]
 

@@ -261,7 +261,7 @@ def _erase_rows(unit: SqlUnitOfWork, found: Found, done: _Done, receipt_id: UUID
         # After the rows: a worker that adds a vector holds its row until it commits.
         vectors, words, queued = unit.erasure.erase_derived(kind, ids)
         done.counts.update({"vectors": vectors, "indexed texts": words, "queued texts": queued})
-        done.tables |= {"vectors", "pending_embeddings", "word_documents", "word_terms", "word_blocks"}
+        done.tables |= {"vectors", "pending_embeddings", "word_documents", "word_terms", "word_blocks", "uses"}
         unit.erasure.bury(kind.value, ids, receipt_id, clock.now())
         unit.erasure.bury_texts(hashes, receipt_id, clock.now())
     conversations = sorted(found.rows.get(CONVERSATION, {}))

@@ -49,6 +49,8 @@ VOCABULARY = {
     "passages": frozenset({"tier", "category"}),
     "pending_embeddings": frozenset({"kind"}),
     "vectors": frozenset({"kind"}),
+    "uses": frozenset({"kind"}),
+    "consolidation_marks": frozenset({"step"}),
     "tombstones": frozenset({"kind"}),
 }
 """Columns that hold words of this program only, never a user's: to find the text there means nothing."""
@@ -104,6 +106,12 @@ WHERE user_id = :user_id AND conversation_id = ANY(CAST(:ids AS uuid[]))
 _TEXTS = """
 SELECT content FROM ltmemory.{table} WHERE user_id = :user_id AND id = ANY(CAST(:ids AS uuid[]))
 UNION SELECT content FROM ltmemory.{table}_versions WHERE user_id = :user_id AND id = ANY(CAST(:ids AS uuid[]))
+"""
+
+# A mark that ends at an erased row begins its change set anew.
+_FORGET_MARK = """
+UPDATE ltmemory.consolidation_marks SET row_id = '00000000-0000-0000-0000-000000000000'
+WHERE user_id = :user_id AND row_id = ANY(CAST(:ids AS uuid[]))
 """
 
 _BURY = """
@@ -217,6 +225,9 @@ class ErasureRows(Rows):
     def erase_derived(self, kind: Kind, ids: Sequence[UUID]) -> tuple[int, int, int]:
         """Erase what was computed from rows; tell how many vectors, indexed texts and queued texts there were."""
         words = self._unit.words.remove(kind, ids) if kind in KIND_NUMBERS else 0
+        if kind in KIND_NUMBERS:
+            self._unit.uses.erase(kind, ids)
+            self.execute(_FORGET_MARK, ids=list(ids))
         vectors = self.execute(
             "SELECT ltmemory.erase_vectors(:kind, CAST(:ids AS uuid[]))", kind=kind.value, ids=list(ids)
         ).scalar_one()

@@ -14,6 +14,7 @@ from sqlmodel import Session
 from mira_ltmemory.errors import InvalidArgument
 from mira_ltmemory.protocols import Change, Clock, Json
 from mira_ltmemory.store.blocks import BlockRows
+from mira_ltmemory.store.consolidation import ConsolidationRows
 from mira_ltmemory.store.database import Database, foreign_errors
 from mira_ltmemory.store.erasure import ErasureRows
 from mira_ltmemory.store.history import HistoryRows
@@ -26,6 +27,7 @@ from mira_ltmemory.store.search import SearchRows
 from mira_ltmemory.store.search.past import PastRows
 from mira_ltmemory.store.snapshots import SnapshotRows
 from mira_ltmemory.store.storable import storable
+from mira_ltmemory.store.uses import UseRows
 from mira_ltmemory.store.vectors import VectorRows
 from mira_ltmemory.store.words import WordRows
 
@@ -73,6 +75,8 @@ class SqlUnitOfWork:
         self.jobs = JobRows(self)
         self.erasure = ErasureRows(self)
         self.scan = ScanRows(self)
+        self.uses = UseRows(self)
+        self.consolidation = ConsolidationRows(self)
 
     @property
     def change_set_id(self) -> int:

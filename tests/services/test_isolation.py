@@ -84,6 +84,7 @@ def victims_values(two: TwoUsers) -> dict[str, list[Any]]:
         "query": [two.token, two.secret, f"{two.token} {two.secret}", ""],
         "filter": [Filter(), Filter(start=now - timedelta(days=1))],
         "tags": [[two.token]],
+        "hits": [two.victim.archival.search(two.token).hits],
         "name": [name, "shared name"],
         "old": [name, "shared name"],
         "new": ["shared name"],

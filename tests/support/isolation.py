@@ -97,6 +97,8 @@ def make_two(place: dict[str, Any], admin: str, clock: Clock, embedder: Embedder
         unit.passages.execute("DELETE FROM ltmemory.sources WHERE user_id = :user_id")
         unit.words.pack(Kind.MESSAGE)
         unit.vectors.enqueue(Kind.PASSAGE, [waiting])
+        unit.uses.record(Kind.PASSAGE, [waiting], clock.now().date())
+        unit.consolidation.set_mark("duplicates", 1, waiting, clock.now())
         unit.erasure.bury("message", [uuid.uuid4()], uuid.uuid4(), clock.now())
     garden.plant("derived", f"{token} {secret}")
     return TwoUsers(victim, thief, token, secret, admin)

@@ -19,6 +19,7 @@ from mira_ltmemory.store.models.base import (
     content_hash,
     metadata,
 )
+from mira_ltmemory.store.models.consolidation import ConsolidationMark, Use
 from mira_ltmemory.store.models.derived import (
     EmbeddingModelRow,
     PendingEmbedding,
@@ -51,6 +52,7 @@ __all__ = [
     "Block",
     "BlockVersion",
     "ChangeSet",
+    "ConsolidationMark",
     "Conversation",
     "ConversationVersion",
     "EmbeddingModelRow",
@@ -66,6 +68,7 @@ __all__ = [
     "SourceVersion",
     "Superseded",
     "Tombstone",
+    "Use",
     "User",
     "UserState",
     "Vector",
