@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -80,16 +80,6 @@ class UseRows(Rows):
         ):
             found[row.row_id].append(UsedOn(row.day, row.shown))
         return dict(found)
-
-    def days(self, kind: Kind) -> Iterator[tuple[UUID, dt.date, int]]:
-        """Row, day and count of every use of a kind."""
-        rows = self.stream(
-            "SELECT row_id, day, count AS shown FROM ltmemory.uses WHERE user_id = :user_id AND kind = :kind ORDER BY row_id",
-            5_000,
-            kind=kind.value,
-        )
-        for row in rows:
-            yield row.row_id, row.day, row.shown
 
     def tidy(self) -> None:
         """Keep it bounded: drop the uses of rows that are gone, and keep at most `MAX_DAYS` days of each row."""
