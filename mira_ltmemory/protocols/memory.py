@@ -48,7 +48,10 @@ class Kind(StrEnum):
     MESSAGE = "message"
     PASSAGE = "passage"
     ENTITY = "entity"
+    ALIAS = "alias"
+    MENTION = "mention"
     RELATION = "relation"
+    MERGE = "merge"
 
 
 class Category(StrEnum):

@@ -22,7 +22,15 @@ from mira_ltmemory.services.erasure_search import Found, find, lines_shown, rows
 from mira_ltmemory.services.search import Searcher
 from mira_ltmemory.services.text import require_text
 from mira_ltmemory.store.analysis import forget_words
-from mira_ltmemory.store.erasure import CONVERSATION, LINKS, TOMBSTONES, BlockText, clean_up, is_vocabulary
+from mira_ltmemory.store.erasure import (
+    CONVERSATION,
+    GRAPH_TABLES,
+    LINKS,
+    TOMBSTONES,
+    BlockText,
+    clean_up,
+    is_vocabulary,
+)
 from mira_ltmemory.store.models import content_hash
 from mira_ltmemory.store.scan import Place, has_letters, what_goes
 from mira_ltmemory.store.unit_of_work import SqlUnitOfWork, Store
@@ -264,6 +272,13 @@ def _erase_rows(unit: SqlUnitOfWork, found: Found, done: _Done, receipt_id: UUID
         done.tables |= {"vectors", "pending_embeddings", "word_documents", "word_terms", "word_blocks", "uses"}
         unit.erasure.bury(kind.value, ids, receipt_id, clock.now())
         unit.erasure.bury_texts(hashes, receipt_id, clock.now())
+    for kind, table in GRAPH_TABLES.items():
+        ids = sorted(found.rows.get(kind.value, {}))
+        _erase_table(unit, table, ids, done, table)
+        if kind is Kind.ENTITY and ids:
+            vectors, _, queued = unit.erasure.erase_derived(kind, ids)
+            done.counts.update({"vectors": vectors, "queued texts": queued})
+            done.tables |= {"vectors", "pending_embeddings"}
     conversations = sorted(found.rows.get(CONVERSATION, {}))
     _erase_table(unit, "conversations", conversations, done, "conversations")
     unit.erasure.bury(CONVERSATION, conversations, receipt_id, clock.now())

@@ -12,6 +12,7 @@ from mira_ltmemory.services.erasure_plan import BlockLine, ErasedRow, excerpt
 from mira_ltmemory.store.erasure import (
     BLOCK_COLUMNS,
     CONVERSATION,
+    GRAPH_TABLES,
     IN_PLACE,
     LINKS,
     ROW_TABLES,
@@ -22,7 +23,8 @@ from mira_ltmemory.store.erasure import (
 from mira_ltmemory.store.scan import Needle, Place
 from mira_ltmemory.store.unit_of_work import SqlUnitOfWork
 
-_FOLLOWED = (Kind.MESSAGE.value, Kind.PASSAGE.value)
+_TEXTS = (Kind.MESSAGE.value, Kind.PASSAGE.value)
+_FOLLOWED = (*_TEXTS, *(kind.value for kind in GRAPH_TABLES))
 _BLOCK = Kind.BLOCK.value
 
 
@@ -36,6 +38,7 @@ class Found:
     blocks: set[UUID] = field(default_factory=set)
     emptied: set[UUID] = field(default_factory=set)
     labelled: set[UUID] = field(default_factory=set)
+    unspoken: set[UUID] = field(default_factory=set)
     links: set[UUID] = field(default_factory=set)
     places: list[Place] = field(default_factory=list)
     block_places: list[Place] = field(default_factory=list)
@@ -71,7 +74,7 @@ def find(unit: SqlUnitOfWork, *, subject: str | None, ids: Sequence[UUID] = (), 
     found = Found(Needle())
     _resolve(unit, found, list(dict.fromkeys(ids)))
     _follow(unit, found, with_sources=with_sources)
-    texts = {text for kind in _FOLLOWED for text in unit.erasure.texts(kind, list(found.rows.get(kind, {})))}
+    texts = {text for kind in _TEXTS for text in unit.erasure.texts(kind, list(found.rows.get(kind, {})))}
     found.needle = Needle(texts=texts)
     for place in unit.scan.places(found.needle):
         _sort(found, place, copies=True)
@@ -132,10 +135,27 @@ def _follow(unit: SqlUnitOfWork, found: Found, *, with_sources: bool) -> None:
         reached = _reach(unit, found, unit.erasure.linked(frontier), "came from {}")
         if with_sources:
             reached |= _reach(unit, found, unit.erasure.linked(frontier, upwards=True), "is what {} came from")
-        frontier = reached
+        frontier = reached | _reach_graph(unit, found)
     for kind, whys in _by_kind(unit.erasure.linked(found.every_id(), upwards=True), "is what {} came from").items():
         there = unit.erasure.facts(kind, [id for id in whys if id not in found.rows.get(kind, {})])
         found.kept.setdefault(kind, {}).update({id: whys[id] for id in there})
+
+
+def _reach_graph(unit: SqlUnitOfWork, found: Found) -> set[UUID]:
+    """Add what the graph knows from rows that go: mentions, and entities with all that is known of them.
+
+    An entity that only loses its last mention leaves those that it was merged with.
+    """
+    reached: set[UUID] = set()
+    for kind in (Kind.MESSAGE, Kind.PASSAGE, Kind.ALIAS, Kind.MENTION, Kind.ENTITY):
+        for akin_kind, id, akin in unit.erasure.in_graph(kind, list(found.rows.get(kind.value, {}))):
+            if kind is akin_kind and akin in found.unspoken:
+                continue
+            fresh = found.add(akin_kind.value, [id], f"belongs to {kind.value} {akin}")
+            reached.update(fresh)
+            if kind is Kind.MENTION:
+                found.unspoken.update(fresh)
+    return reached
 
 
 def _by_kind(links: Iterable[tuple[str, UUID, UUID]], why: str) -> dict[str, dict[UUID, str]]:

@@ -12,10 +12,11 @@ from mira_ltmemory.errors import Erased, InvalidArgument, NotKept, ReadOnly, Und
 from mira_ltmemory.protocols import Change, Clock, Kind
 from mira_ltmemory.services.standing import After, Standing
 from mira_ltmemory.store.history import REFERRED, TABLES, Put, Version
-from mira_ltmemory.store.models import Block, ChangeSet, Journaled, Message, Passage
+from mira_ltmemory.store.models import Block, ChangeSet, Entity, Journaled, Message, Passage
 from mira_ltmemory.store.unit_of_work import SqlUnitOfWork, Store
+from mira_ltmemory.store.words import KIND_NUMBERS
 
-_KINDS: dict[type[Journaled], Kind] = {Message: Kind.MESSAGE, Passage: Kind.PASSAGE}
+_KINDS: dict[type[Journaled], Kind] = {Message: Kind.MESSAGE, Passage: Kind.PASSAGE, Entity: Kind.ENTITY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,9 +264,10 @@ class HistoryService:
         changed = [(old, new) for old, new in rows if old is None or new is None or _text(old) != _text(new)]
         if not changed:
             return
-        unit.words.remove(kind, [old.values["id"] for old, _ in changed if old is not None])
         back = [new for _, new in changed if new is not None]
-        unit.words.add(kind, [(new.values["id"], _text(new)) for new in back])
+        if kind in KIND_NUMBERS:
+            unit.words.remove(kind, [old.values["id"] for old, _ in changed if old is not None])
+            unit.words.add(kind, [(new.values["id"], _text(new)) for new in back])
         embedded = [new for new in back if _text(new).strip() and len(_text(new)) <= self._max_embedded_chars]
         unit.vectors.enqueue(kind, [new.values["id"] for new in embedded])
         unit.vectors.drop_orphans()
@@ -283,7 +285,8 @@ def _told(unit: SqlUnitOfWork, blocking: Mapping[int, str]) -> dict[int, str]:
 
 
 def _singular(table: type[Journaled]) -> str:
-    return str(table.__tablename__).removesuffix("s")
+    name = str(table.__tablename__).replace("_", " ")
+    return f"{name[:-3]}y" if name.endswith("ies") else name.removesuffix("es" if name.endswith("ases") else "s")
 
 
 def _name(table: type[Journaled], version: Version) -> str:

@@ -17,15 +17,25 @@ from mira_ltmemory.store.words import KIND_NUMBERS
 
 CONVERSATION = "conversation"
 
+GRAPH_TABLES = {
+    Kind.ALIAS: "entity_aliases",
+    Kind.MENTION: "mentions",
+    Kind.RELATION: "relations",
+    Kind.MERGE: "entity_merges",
+    Kind.ENTITY: "entities",
+}
+"""The graph's kinds and tables, those that others refer to last: so they go."""
+
 ROW_TABLES = {
     Kind.MESSAGE.value: "messages",
     Kind.PASSAGE.value: "passages",
     Kind.BLOCK.value: "blocks",
     CONVERSATION: "conversations",
+    **{kind.value: table for kind, table in GRAPH_TABLES.items()},
 }
 """The kinds of rows that can be named by their id, and their tables."""
 
-WHOLE_ROWS = {"messages": Kind.MESSAGE, "passages": Kind.PASSAGE}
+WHOLE_ROWS = {"messages": Kind.MESSAGE, "passages": Kind.PASSAGE, **{table: kind for kind, table in GRAPH_TABLES.items()}}
 """Tables whose rows go whole where any column holds the text."""
 
 LINKS = "sources"
@@ -47,6 +57,10 @@ VOCABULARY = {
     "sources": frozenset({"kind", "source_kind"}),
     "messages": frozenset({"role"}),
     "passages": frozenset({"tier", "category"}),
+    "entities": frozenset({"type"}),
+    "mentions": frozenset({"source_kind", "method"}),
+    "relations": frozenset({"rule"}),
+    "entity_merges": frozenset({"verdict"}),
     "pending_embeddings": frozenset({"kind"}),
     "vectors": frozenset({"kind"}),
     "uses": frozenset({"kind"}),
@@ -95,6 +109,11 @@ _TEXT_OF = {
     Kind.PASSAGE.value: ("t.content", "t.said_at"),
     Kind.BLOCK.value: ("t.label", "NULL::timestamptz"),
     CONVERSATION: ("coalesce(t.title, t.external_id)", "NULL::timestamptz"),
+    Kind.ENTITY.value: ("t.type || ' ' || t.name", "NULL::timestamptz"),
+    Kind.ALIAS.value: ("t.alias", "NULL::timestamptz"),
+    Kind.MENTION.value: ("'mention in ' || t.source_kind || ' ' || t.source_id", "t.said_at"),
+    Kind.RELATION.value: ("t.predicate", "t.valid_from"),
+    Kind.MERGE.value: ("t.verdict", "NULL::timestamptz"),
 }
 
 _MESSAGES_OF = """
@@ -117,6 +136,43 @@ WHERE user_id = :user_id AND row_id = ANY(CAST(:ids AS uuid[]))
 _BURY = """
 INSERT INTO ltmemory.tombstones (user_id, kind, row_id, receipt_id, erased_at)
 SELECT :user_id, :kind, u.id, :receipt_id, :at FROM unnest(CAST(:ids AS uuid[])) AS u (id) ON CONFLICT DO NOTHING
+"""
+
+
+# Each union reads earlier versions too: what was undone or merged once is not left behind. A name, mention, relation
+# or merge goes with its entity; a mention with its source; an entity with its name, with those it is the same as, and
+# when the last that spoke of it goes.
+_GRAPH_TABLE = """
+SELECT {columns} FROM ltmemory.{table} WHERE user_id = :user_id AND {where}
+UNION SELECT {columns} FROM ltmemory.{table}_versions WHERE user_id = :user_id AND {where}
+"""
+_IDS = "ANY(CAST(:ids AS uuid[]))"
+
+
+def _graph(table: str, columns: str, where: str) -> str:
+    return _GRAPH_TABLE.format(table=table, columns=columns, where=where.replace("@", _IDS))
+
+
+_OF_ENTITIES = {
+    Kind.ALIAS: _graph("entity_aliases", "id, entity_id AS akin", "entity_id = @"),
+    Kind.MENTION: _graph("mentions", "id, entity_id AS akin", "entity_id = @"),
+    Kind.RELATION: _graph("relations", "id, subject_id AS akin", "(subject_id = @ OR object_id = @)"),
+    Kind.MERGE: _graph("entity_merges", "id, into_id AS akin", "(entity_id = @ OR into_id = @)"),
+}
+_NAMED = _graph("entity_aliases", "entity_id AS id, id AS akin", "id = @")
+_SPOKEN_OF = _graph("mentions", "id, source_id AS akin", "source_id = @")
+_SAME = (
+    _graph("entity_merges", "into_id AS id, entity_id AS akin", "entity_id = @ AND verdict = 'same'"),
+    _graph("entity_merges", "entity_id AS id, into_id AS akin", "into_id = @ AND verdict = 'same'"),
+)
+_LAST_SPOKEN_OF = f"""
+WITH spoken AS (
+    SELECT id, entity_id FROM ltmemory.mentions WHERE user_id = :user_id
+    UNION SELECT id, entity_id FROM ltmemory.mentions_versions WHERE user_id = :user_id
+)
+SELECT m.entity_id AS id, (array_agg(m.id))[1] AS akin FROM spoken m
+WHERE m.entity_id IN (SELECT entity_id FROM spoken WHERE id = {_IDS})
+GROUP BY m.entity_id HAVING bool_and(m.id = {_IDS})
 """
 
 
@@ -166,6 +222,24 @@ class ErasureRows(Rows):
         columns = ("source_kind", "source_id", "row_id") if upwards else ("kind", "row_id", "source_id")
         statement = _DERIVED.format(taken=columns[0], row=columns[1], given=columns[2])
         return [(row.kind, row.id, row.from_id) for row in self.execute(statement, ids=list(ids))]
+
+    def in_graph(self, kind: Kind, ids: Sequence[UUID]) -> list[tuple[Kind, UUID, UUID]]:
+        """What of the graph goes with rows of a kind: kind, id, and with whom it goes.
+
+        For mentions give all that go: their entities go where no other is left.
+        """
+        statements = {
+            Kind.MESSAGE: [(Kind.MENTION, _SPOKEN_OF)],
+            Kind.PASSAGE: [(Kind.MENTION, _SPOKEN_OF)],
+            Kind.ALIAS: [(Kind.ENTITY, _NAMED)],
+            Kind.MENTION: [(Kind.ENTITY, _LAST_SPOKEN_OF)],
+            Kind.ENTITY: [*_OF_ENTITIES.items(), *((Kind.ENTITY, same) for same in _SAME)],
+        }
+        return [
+            (reached, row.id, row.akin)
+            for reached, statement in statements.get(kind, ())
+            for row in (self.execute(statement, ids=list(ids)) if ids else ())
+        ]
 
     def facts(self, kind: str, ids: Sequence[UUID]) -> dict[UUID, RowFacts]:
         """The rows of a kind that are present or known from earlier versions."""

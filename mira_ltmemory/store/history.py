@@ -12,13 +12,23 @@ from sqlalchemy import BigInteger, Table, UniqueConstraint, any_, literal, null,
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Row
 
-from mira_ltmemory.store.models import JOURNALED, Block, Conversation, Journaled, Message, Passage, Source
+from mira_ltmemory.store.models import (
+    GRAPH_JOURNALED,
+    JOURNALED,
+    Block,
+    Conversation,
+    Entity,
+    Journaled,
+    Message,
+    Passage,
+    Source,
+)
 from mira_ltmemory.store.rows import Rows
 
-TABLES: tuple[type[Journaled], ...] = (Conversation, Message, Passage, Block, Source)
+TABLES: tuple[type[Journaled], ...] = (Conversation, Message, Passage, Block, *GRAPH_JOURNALED, Source)
 """The journaled tables, those that others refer to first."""
 
-REFERRED: frozenset[type[Journaled]] = frozenset({Conversation})
+REFERRED: frozenset[type[Journaled]] = frozenset({Conversation, Entity})
 """Those whose rows others cannot be without (foreign keys)."""
 
 _CITES = """
@@ -27,6 +37,25 @@ WHERE s.user_id = :user_id AND s.source_id = ANY(:ids) AND NOT s.row_id = ANY(:i
 UNION ALL
 SELECT m.id, m.change_set_id, 'message', m.id, 'conversation', m.conversation_id FROM ltmemory.messages m
 WHERE m.user_id = :user_id AND m.conversation_id = ANY(:ids) AND NOT m.id = ANY(:ids)
+UNION ALL
+SELECT a.id, a.change_set_id, 'alias', a.id, 'entity', a.entity_id FROM ltmemory.entity_aliases a
+WHERE a.user_id = :user_id AND a.entity_id = ANY(:ids) AND NOT a.id = ANY(:ids)
+UNION ALL
+SELECT m.id, m.change_set_id, 'mention', m.id, 'entity', m.entity_id FROM ltmemory.mentions m
+WHERE m.user_id = :user_id AND m.entity_id = ANY(:ids) AND NOT m.id = ANY(:ids)
+UNION ALL
+SELECT m.id, m.change_set_id, 'mention', m.id, m.source_kind, m.source_id FROM ltmemory.mentions m
+WHERE m.user_id = :user_id AND m.source_id = ANY(:ids) AND NOT m.id = ANY(:ids)
+UNION ALL
+SELECT r.id, r.change_set_id, 'relation', r.id, 'entity', e.id FROM ltmemory.relations r
+CROSS JOIN LATERAL (VALUES (r.subject_id), (r.object_id)) AS e (id)
+WHERE r.user_id = :user_id AND (r.subject_id = ANY(:ids) OR r.object_id = ANY(:ids)) AND e.id = ANY(:ids)
+    AND NOT r.id = ANY(:ids)
+UNION ALL
+SELECT d.id, d.change_set_id, 'merge', d.id, 'entity', e.id FROM ltmemory.entity_merges d
+CROSS JOIN LATERAL (VALUES (d.entity_id), (d.into_id)) AS e (id)
+WHERE d.user_id = :user_id AND (d.entity_id = ANY(:ids) OR d.into_id = ANY(:ids)) AND e.id = ANY(:ids)
+    AND NOT d.id = ANY(:ids)
 """
 
 

@@ -16,7 +16,7 @@ from mira_ltmemory.store.rows import Rows
 if TYPE_CHECKING:
     from mira_ltmemory.protocols import Vectors
 
-_TABLES = {Kind.MESSAGE: "messages", Kind.PASSAGE: "passages"}
+_TABLES = {Kind.MESSAGE: "messages", Kind.PASSAGE: "passages", Kind.ENTITY: "entities"}
 
 _WAITING = """
 SELECT p.row_id, r.content_hash, r.content

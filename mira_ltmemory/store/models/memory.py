@@ -18,6 +18,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field
 
 from mira_ltmemory.store.models.base import Journaled, Superseded, Timestamp, to_row
+from mira_ltmemory.store.models.graph import GRAPH_JOURNALED
 
 
 class BlockColumns(Journaled):
@@ -167,6 +168,7 @@ JOURNALED: dict[type[Journaled], type[Superseded]] = {
     Conversation: ConversationVersion,
     Message: MessageVersion,
     Passage: PassageVersion,
+    **GRAPH_JOURNALED,
     Source: SourceVersion,
 }
 """Each journaled table and the twin that keeps its earlier versions."""

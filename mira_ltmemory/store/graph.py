@@ -1,0 +1,176 @@
+"""Rows of the knowledge graph as they are written, and what a name may stand for."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from mira_ltmemory.store.models import GRAPH_JOURNALED, Entity, EntityMerge, Journaled, Mention
+from mira_ltmemory.store.rows import Rows, column_values
+
+SAME, DIFFERENT = "same", "different"
+
+# The names that share the whole key, and those of several words that begin or end with one of the words.
+_CANDIDATES = """
+SELECT e.id, e.type, e.name, a.key FROM ltmemory.entity_aliases a
+JOIN ltmemory.entities e ON e.user_id = a.user_id AND e.id = a.entity_id
+WHERE a.user_id = :user_id AND (
+    a.key = ANY(CAST(:keys AS text[]))
+    OR split_part(a.key, ' ', 1) = ANY(CAST(:words AS text[]))
+    OR split_part(a.key, ' ', -1) = ANY(CAST(:words AS text[]))
+) ORDER BY e.id, a.key
+"""
+
+# Those of one connected set of merges: each seed with everything that is the same as it.
+KIN = """
+WITH RECURSIVE kin (seed, id) AS (
+    SELECT u.id, u.id FROM unnest(CAST(:ids AS uuid[])) AS u (id)
+    UNION
+    SELECT k.seed, CASE WHEN m.entity_id = k.id THEN m.into_id ELSE m.entity_id END FROM kin k
+    JOIN {merges} m ON m.user_id = :user_id AND m.verdict = 'same' AND (m.entity_id = k.id OR m.into_id = k.id)
+)
+SELECT k.seed, k.id, EXISTS (
+    SELECT FROM {merges} m WHERE m.user_id = :user_id AND m.verdict = 'same' AND m.entity_id = k.id
+) AS merged FROM kin k ORDER BY k.seed, merged, k.id
+"""
+
+# A pair that was parted, or whose merge was undone: nothing but a person brings it together again.
+_PARTED = """
+SELECT entity_id, into_id FROM ltmemory.entity_merges
+WHERE user_id = :user_id AND verdict = 'different'
+    AND (entity_id = ANY(CAST(:ids AS uuid[])) OR into_id = ANY(CAST(:ids AS uuid[])))
+UNION
+SELECT v.entity_id, v.into_id FROM ltmemory.entity_merges_versions v
+WHERE v.user_id = :user_id AND v.verdict = 'same'
+    AND (v.entity_id = ANY(CAST(:ids AS uuid[])) OR v.into_id = ANY(CAST(:ids AS uuid[])))
+    AND NOT EXISTS (SELECT FROM ltmemory.entity_merges m WHERE m.user_id = :user_id AND m.id = v.id)
+"""
+
+# The mean of what was said around an entity lately: its context by meaning.
+_CONTEXTS = """
+SELECT n.entity_id, avg(CAST(v.embedding AS vector({dimension}))) AS mean FROM (
+    SELECT m.entity_id, m.source_kind, m.source_id,
+        row_number() OVER (PARTITION BY m.entity_id ORDER BY m.said_at DESC) AS place
+    FROM ltmemory.mentions m WHERE m.user_id = :user_id AND m.entity_id = ANY(CAST(:ids AS uuid[]))
+) n
+JOIN ltmemory.vectors v ON v.user_id = :user_id AND v.kind = n.source_kind AND v.row_id = n.source_id
+    AND v.model_id = :model_id
+WHERE n.place <= :newest GROUP BY n.entity_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """An entity with one of its names as it is compared."""
+
+    id: UUID
+    type: str
+    name: str
+    key: str
+
+
+class GraphRows(Rows):
+    """The user's graph, for whoever writes it."""
+
+    def add(self, rows: Iterable[Journaled]) -> int:
+        """Insert rows of the graph's tables, those that are there already left alone; return how many came."""
+        by_table: dict[type[Journaled], list[Journaled]] = defaultdict(list)
+        for row in rows:
+            by_table[type(row)].append(row)
+        added = 0
+        for table in GRAPH_JOURNALED:
+            for row in by_table.get(table, ()):
+                statement = upsert(table).values(column_values(row)).on_conflict_do_nothing()
+                added += self.connection.execute(statement).rowcount
+        return added
+
+    def candidates(self, keys: Collection[str], words: Collection[str]) -> list[Named]:
+        """Entities with one of these names, or with a name of several words whose first or last is one of these."""
+        if not keys and not words:
+            return []
+        rows = self.execute(_CANDIDATES, keys=sorted(keys), words=sorted(words))
+        return [Named(row.id, row.type, row.name, row.key) for row in rows]
+
+    def kin(self, ids: Iterable[UUID]) -> dict[UUID, list[UUID]]:
+        """For each entity all that are the same as it, itself included; the one that the others went into first."""
+        found: dict[UUID, list[UUID]] = defaultdict(list)
+        wanted = sorted(set(ids))
+        if wanted:
+            for row in self.execute(KIN.format(merges="ltmemory.entity_merges"), ids=wanted):
+                found[row.seed].append(row.id)
+        return dict(found)
+
+    def parted(self, ids: Iterable[UUID]) -> set[frozenset[UUID]]:
+        """Pairs of which somebody said that they are not the same, or undid that they are."""
+        rows = self.execute(_PARTED, ids=sorted(set(ids)))
+        return {frozenset((row.entity_id, row.into_id)) for row in rows}
+
+    def entity(self, entity_id: UUID) -> Entity | None:
+        """One entity by id."""
+        return self.session.get(Entity, (self.user_id, entity_id))
+
+    def merge_row(self, entity_id: UUID, into_id: UUID) -> EntityMerge | None:
+        """What was decided of a pair, in this order."""
+        row = self.execute(
+            "SELECT id FROM ltmemory.entity_merges "
+            "WHERE user_id = :user_id AND entity_id = :entity_id AND into_id = :into_id",
+            entity_id=entity_id,
+            into_id=into_id,
+        ).scalar()
+        return None if row is None else self.session.get(EntityMerge, (self.user_id, row))
+
+    def merges_of(self, entity_id: UUID) -> list[EntityMerge]:
+        """The decisions by which an entity is the same as others."""
+        rows = self.execute(
+            "SELECT id FROM ltmemory.entity_merges WHERE user_id = :user_id AND verdict = 'same' "
+            "AND (entity_id = :entity_id OR into_id = :entity_id) ORDER BY id",
+            entity_id=entity_id,
+        ).scalars()
+        found = (self.session.get(EntityMerge, (self.user_id, each)) for each in rows)
+        return [each for each in found if each is not None]
+
+    def save(self, row: Journaled) -> None:
+        """Write a changed row."""
+        self.session.add(row)
+        self.session.flush()
+
+    def contexts(
+        self, ids: Sequence[UUID], model_id: int, dimension: int, newest: int = 20
+    ) -> dict[UUID, tuple[float, ...]]:
+        """For each entity the mean vector of the texts that spoke of it lately; entities without vectors have none."""
+        rows = self.execute(
+            _CONTEXTS.format(dimension=int(dimension)), ids=sorted(set(ids)), model_id=model_id, newest=newest
+        )
+        return {row.entity_id: tuple(float(each) for each in _numbers(row.mean)) for row in rows}
+
+    def mentioned(self, source_ids: Sequence[UUID]) -> dict[UUID, list[UUID]]:
+        """Which entities are mentioned in which message or passage, by its id."""
+        found: dict[UUID, list[UUID]] = defaultdict(list)
+        rows = self.execute(
+            "SELECT DISTINCT source_id, entity_id FROM ltmemory.mentions "
+            "WHERE user_id = :user_id AND source_id = ANY(CAST(:ids AS uuid[])) ORDER BY source_id, entity_id",
+            ids=list(source_ids),
+        )
+        for row in rows:
+            found[row.source_id].append(row.entity_id)
+        return dict(found)
+
+    def mentions_of(self, entity_id: UUID) -> list[Mention]:
+        """Every mention of one entity, oldest first."""
+        rows = self.execute(
+            "SELECT id FROM ltmemory.mentions WHERE user_id = :user_id AND entity_id = :entity_id ORDER BY said_at, id",
+            entity_id=entity_id,
+        ).scalars()
+        found = (self.session.get(Mention, (self.user_id, each)) for each in rows)
+        return [each for each in found if each is not None]
+
+
+def _numbers(value: object) -> Iterable[str]:
+    """The numbers of a vector as Postgres writes it, or as a driver's adapter reads it."""
+    if isinstance(value, str):
+        return value.strip("[]").split(",")
+    return (str(each) for each in value)  # type: ignore[attr-defined]
