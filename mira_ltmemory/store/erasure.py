@@ -35,7 +35,11 @@ ROW_TABLES = {
 }
 """The kinds of rows that can be named by their id, and their tables."""
 
-WHOLE_ROWS = {"messages": Kind.MESSAGE, "passages": Kind.PASSAGE, **{table: kind for kind, table in GRAPH_TABLES.items()}}
+WHOLE_ROWS = {
+    "messages": Kind.MESSAGE,
+    "passages": Kind.PASSAGE,
+    **{table: kind for kind, table in GRAPH_TABLES.items()},
+}
 """Tables whose rows go whole where any column holds the text."""
 
 LINKS = "sources"

@@ -17,6 +17,7 @@ from mira_ltmemory.store.blocks import BlockRows
 from mira_ltmemory.store.consolidation import ConsolidationRows
 from mira_ltmemory.store.database import Database, foreign_errors
 from mira_ltmemory.store.erasure import ErasureRows
+from mira_ltmemory.store.graph import GraphRows
 from mira_ltmemory.store.history import HistoryRows
 from mira_ltmemory.store.jobs import JobRows
 from mira_ltmemory.store.journal import JournalRows
@@ -65,6 +66,7 @@ class SqlUnitOfWork:
         self.blocks = BlockRows(self)
         self.messages = MessageRows(self)
         self.passages = PassageRows(self)
+        self.graph = GraphRows(self)
         self.vectors = VectorRows(self)
         self.words = WordRows(self)
         self.search = SearchRows(self)

@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from mira_ltmemory.errors import IsolationError, StoreError
 from mira_ltmemory.protocols import Actor, Change
 from mira_ltmemory.store.database import APP_ROLE, EMBEDDED_DATABASE, Database, open_database
+from mira_ltmemory.store.erasure import GRAPH_TABLES
 from mira_ltmemory.store.models import EXEMPT_TABLES, SCHEMA
 from mira_ltmemory.store.unit_of_work import Store
 
@@ -50,7 +51,7 @@ def _forget(two: TwoUsers, connection: Connection) -> None:
 
 def _erase_rows(two: TwoUsers, connection: Connection) -> None:
     _forget(two, connection)
-    for table in ("messages", "passages", "blocks", "conversations", "sources"):
+    for table in ("messages", "passages", "blocks", "conversations", "sources", *GRAPH_TABLES.values()):
         ids = [row["id"] for row in [*two.victims(table), *two.victims(f"{table}_versions")]]
         gone = connection.execute(
             text("SELECT live, versions FROM ltmemory.erase_rows(:table, CAST(:ids AS uuid[]))"),

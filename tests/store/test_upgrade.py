@@ -115,6 +115,34 @@ INSERT INTO ltmemory.snapshots (user_id, id, name, moment, created_at)
 INSERT INTO ltmemory.tombstones (user_id, kind, row_id, receipt_id, erased_at)
     VALUES ('{USER}', 'message', '{uuid.uuid5(USER, "erased")}', '{uuid.uuid5(USER, "receipt")}', '2025-01-02Z');
 """
+_GRAPH = f"""
+SELECT set_config('ltmemory.change_set_id', '{{change}}', true);
+INSERT INTO ltmemory.entities ({_ROW}, type, name, content, content_hash)
+    SELECT '{USER}', uuid_in(md5('{{made}}' || n)::cstring), 1, {{change}}, 'user', '{{{{}}}}', 'person', 'Anna',
+    'Anna', '{GONE_HASH}' FROM generate_series(0, 1) n;
+INSERT INTO ltmemory.entity_aliases ({_ROW}, entity_id, alias, key)
+    SELECT '{USER}', id, 1, {{change}}, 'user', '{{{{}}}}', id, 'Anna', 'anna' FROM ltmemory.entities
+    WHERE change_set_id = {{change}};
+INSERT INTO ltmemory.mentions ({_ROW}, entity_id, source_kind, source_id, start_at, end_at, said_at, confidence, method)
+    SELECT '{USER}', id, 1, {{change}}, 'user', '{{{{}}}}', id, 'message', '{MESSAGE}', 0, 4, '2025-01-03Z', 1, 'rule'
+    FROM ltmemory.entities WHERE change_set_id = {{change}};
+INSERT INTO ltmemory.relations ({_ROW}, subject_id, predicate, object_id, confidence, inferred)
+    SELECT '{USER}', id, 1, {{change}}, 'user', '{{{{}}}}', id, 'knows', id, 1, false
+    FROM ltmemory.entities WHERE change_set_id = {{change}};
+INSERT INTO ltmemory.entity_merges ({_ROW}, entity_id, into_id, verdict)
+    SELECT '{USER}', min(id::text)::uuid, 1, {{change}}, 'user', '{{{{}}}}', min(id::text)::uuid, max(id::text)::uuid,
+    'same' FROM ltmemory.entities WHERE change_set_id = {{change}};
+"""
+# Each kind of row of the graph: those of change set 3 are there, those of 4 are gone since 5.
+SINCE_0006 = (
+    _GRAPH.format(change=3, made="entity")
+    + _GRAPH.format(change=4, made="gone entity")
+    + "SELECT set_config('ltmemory.change_set_id', '5', true);"
+    + "".join(
+        f"DELETE FROM ltmemory.{table} WHERE change_set_id = 4;"
+        for table in ("entity_merges", "relations", "mentions", "entity_aliases", "entities")
+    )
+)
 RENAMED = {"valid_to": "valid_until"}
 """Columns that have another name since."""
 
@@ -177,6 +205,8 @@ def test_data_of_an_earlier_schema_is_intact_and_in_use(empty_url: str, revision
         connection.exec_driver_sql(DATA)
         if revision >= "0002":
             connection.exec_driver_sql(SINCE_0002)
+        if revision >= "0006":
+            connection.exec_driver_sql(SINCE_0006)
         before = contents(connection)
     assert {table for table, rows in before.items() if not rows} == EMPTY
     with engine.begin() as connection:

@@ -6,7 +6,8 @@ import unicodedata
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from uuid import UUID
+from typing import Any
+from uuid import UUID, uuid4
 
 from hypothesis import strategies as st
 from sqlalchemy import Connection, create_engine, text
@@ -14,6 +15,14 @@ from sqlalchemy.pool import NullPool
 
 from mira_ltmemory.composition import MemoryManager
 from mira_ltmemory.protocols import Actor, Change, IncomingMessage, Kind, Origin, Role
+from mira_ltmemory.store.models import (
+    Entity,
+    EntityAlias,
+    EntityMerge,
+    Mention,
+    Relation,
+    content_hash,
+)
 
 BY_MODEL = Change(Actor.MODEL, "test")
 
@@ -22,6 +31,7 @@ PLACES = (
     "message", "speaker", "metadata", "metadata key", "message id", "conversation id", "title", "derived",
     "passage", "tag", "passage metadata", "block", "old block", "old passage", "undone message", "reason",
     "run metadata", "snapshot", "snapshot note", "job error", "job report", "link metadata",
+    "entity", "entity alias", "old alias", "relation", "mention metadata",
 )  # fmt: skip
 
 planted = st.lists(
@@ -136,6 +146,8 @@ class Garden:
             case "run metadata":
                 with memory.store.write(BY_MODEL, {"notes": {"who": [text_]}}):
                     pass
+            case "entity" | "entity alias" | "old alias" | "relation" | "mention metadata":
+                self._graph(place, text_.replace("\n", " "), word)
             case "snapshot":
                 memory.snapshots.create(f"{text_} {word}".replace("\n", " "), "a note")
             case "snapshot note":
@@ -161,6 +173,34 @@ class Garden:
                 "jsonb_build_object('note', CAST(:note AS text)), 'passage', :row, :kind, :source)",
                 change=unit.change_set_id, note=note, row=row, kind=source_kind.value, source=source,
             )  # fmt: skip
+
+    def _graph(self, place: str, text_: str, word: str) -> None:
+        """Two entities, one of them merged into the other, and a relation; the text stands where the place says."""
+        message = self.say(f"a message that is kept {word}")
+        self.kept_messages.add(f"a message that is kept {word}")
+        names = (text_ if place == "entity" else f"Anna {word}", f"Berg {word}")
+        with self.memory.store.write(BY_MODEL) as unit:
+            common: dict[str, Any] = {
+                "user_id": unit.user_id, "change_set_id": unit.change_set_id, "origin": Origin.USER.value,
+            }  # fmt: skip
+            first, second = (
+                Entity(**common, id=uuid4(), type="person", name=name, content=name, content_hash=content_hash(name))
+                for name in names
+            )
+            alias = text_ if place in ("entity alias", "old alias") else names[0]
+            link = EntityAlias(**common, id=uuid4(), entity_id=first.id, alias=alias, key=alias.casefold())
+            kept = {"x": text_ if place == "mention metadata" else word}
+            unit.graph.add([
+                first, second, link,
+                Mention(**common, id=uuid4(), entity_id=first.id, source_kind="message", source_id=message, start_at=0,
+                        end_at=4, said_at=self.memory.clock.now(), confidence=1.0, method="rule", meta=kept),
+                Relation(**common, id=uuid4(), subject_id=first.id, object_id=second.id, confidence=1.0, inferred=False,
+                         predicate=text_ if place == "relation" else "knows"),
+                EntityMerge(**common, id=uuid4(), entity_id=first.id, into_id=second.id, verdict="same"),
+            ])  # fmt: skip
+            unit.vectors.enqueue(Kind.ENTITY, [first.id, second.id])
+        if place == "old alias":
+            self._set("entity_aliases", link.id, "alias", f"edited {word}")
 
     def _title(self, conversation: str, title: str) -> None:
         with self.memory.store.write(BY_MODEL) as unit:

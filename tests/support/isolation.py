@@ -94,13 +94,16 @@ def make_two(place: dict[str, Any], admin: str, clock: Clock, embedder: Embedder
         memory.snapshots.create("shared name")
     waiting = victim.archival.insert(f"{token} {secret} waits").id
     with victim.store.write(BY_MODEL) as unit:
-        unit.passages.execute("DELETE FROM ltmemory.sources WHERE user_id = :user_id")
+        # So that the tables of earlier versions have rows too.
+        for table in ("sources", "entity_merges", "relations", "mentions", "entity_aliases", "entities"):
+            unit.passages.execute(f"DELETE FROM ltmemory.{table} WHERE user_id = :user_id")
         unit.words.pack(Kind.MESSAGE)
         unit.vectors.enqueue(Kind.PASSAGE, [waiting])
         unit.uses.record(Kind.PASSAGE, [waiting], clock.now().date())
         unit.consolidation.set_mark("duplicates", 1, waiting, clock.now())
         unit.erasure.bury("message", [uuid.uuid4()], uuid.uuid4(), clock.now())
     garden.plant("derived", f"{token} {secret}")
+    garden.plant("entity", f"{token} {secret}")
     return TwoUsers(victim, thief, token, secret, admin)
 
 

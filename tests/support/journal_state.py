@@ -25,6 +25,11 @@ _QUERIES = {
     "postings": "SELECT kind, term, first_document, postings::text FROM ltmemory.word_blocks",
     "vectors": "SELECT kind, model_id, content_hash::text, embedding::text FROM ltmemory.vectors",
     "pending": "SELECT kind, enqueued_by FROM ltmemory.pending_embeddings",
+    "entities": "SELECT type, name, version, change_set_id FROM ltmemory.entities",
+    "aliases": "SELECT alias, key, version, change_set_id FROM ltmemory.entity_aliases",
+    "mentions": "SELECT source_id::text, start_at, end_at, method, version, change_set_id FROM ltmemory.mentions",
+    "relations": "SELECT predicate, inferred, version, change_set_id FROM ltmemory.relations",
+    "merges": "SELECT verdict, version, change_set_id FROM ltmemory.entity_merges",
     "snapshots": "SELECT name, moment FROM ltmemory.snapshots",
     "lost words": (
         "SELECT d.kind, d.document FROM ltmemory.word_documents d WHERE NOT EXISTS (SELECT FROM ltmemory.passages p "

@@ -97,7 +97,7 @@ class MentionVersion(Superseded, MentionColumns, table=True):
 
 
 class RelationColumns(Journaled):
-    """How two entities hang together, such as ``works_at``; ``valid_from`` and ``valid_to`` bound when it holds.
+    """How two entities hang together, such as ``works_at``; ``valid_from`` and ``valid_until`` bound when it holds.
 
     Its evidence are its `Source` links. An ``inferred`` relation was said by nobody: ``rule`` names what inferred it.
     """
