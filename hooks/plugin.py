@@ -69,7 +69,7 @@ def _open(host: Host, arguments: Mapping[str, Any]) -> MemoryManager | DegradedM
         publish = getattr(host, "publish", None)
         if publish is not None:
             publish(settings)
-        memory = open_memory(settings, llm=host.llm)
+        memory = open_memory(settings, host_llm=host.llm)
         memory.blocks.untrusted.live = host.messages
         return memory
     except LtMemoryError as error:

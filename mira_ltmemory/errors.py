@@ -9,6 +9,10 @@ LtMemoryError
 │   └── IsolationError         the role would see other users' rows
 ├── EmbeddingError             the embedding model cannot be used
 ├── LLMError                   the language model gave no usable answer
+│   ├── LLMUnavailable         not now: unreachable, busy or broken off
+│   ├── LLMRejected            not like this: key, model or request is refused
+│   ├── LLMBadAnswer           what it said is not what was asked for
+│   └── BudgetSpent            the run may not ask it any more
 ├── ImportFileError            a conversation file cannot be read
 ├── HostError                  the host lacks something that the plugin needs
 └── RefusedEdit                an ordinary mistake; nothing was changed
@@ -78,6 +82,26 @@ class EmbeddingError(LtMemoryError):
 
 class LLMError(LtMemoryError):
     """The language model gave no usable answer."""
+
+
+class LLMUnavailable(LLMError):
+    """The language model does not answer now. ``retry_after`` is how many seconds its server asks to wait."""
+
+    def __init__(self, message: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class LLMRejected(LLMError):
+    """The language model's server refuses the request: check address, model and key."""
+
+
+class LLMBadAnswer(LLMError):
+    """The language model's answer is not what was asked for."""
+
+
+class BudgetSpent(LLMError):
+    """The run has used up its time or its tokens; the next one goes on."""
 
 
 class ImportFileError(LtMemoryError):

@@ -28,6 +28,7 @@ from mira_ltmemory.protocols import (
     no_progress,
 )
 from mira_ltmemory.providers import CoreMemoryProvider, MemoryStatusProvider, render_blocks
+from mira_ltmemory.services.asking import MeteredLLM
 from mira_ltmemory.services.asof import MemoryAsOf
 from mira_ltmemory.services.blocks import BlockManager
 from mira_ltmemory.services.embeddings import PROBLEM as EMBEDDING_PROBLEM
@@ -83,7 +84,8 @@ class MemoryManager:
         self.settings = settings
         self.database = database
         self.clock = clock
-        self.llm = llm
+        self.llm: LLM | None = None if llm is None else MeteredLLM(llm)
+        self._given_llm = llm
         self.embedder = embedder
         self.problems = problems or Problems()
         redactor = Redactor(enabled=settings.redact_secrets, allow=settings.redaction_allow)
@@ -133,7 +135,7 @@ class MemoryManager:
         if (off := self.problems.all().get(EMBEDDING_PROBLEM)) is not None:
             problems.set(EMBEDDING_PROBLEM, off)
         return MemoryManager(
-            settings, self.database, clock=self.clock, embedder=self.embedder, llm=self.llm, problems=problems
+            settings, self.database, clock=self.clock, embedder=self.embedder, llm=self._given_llm, problems=problems
         )
 
     def tools(self) -> list[Tool]:
@@ -211,6 +213,9 @@ class MemoryManager:
 
     def close(self) -> None:
         """Close the database. May be called twice."""
+        close = getattr(self._given_llm, "close", None)
+        if close is not None:
+            close()
         self.database.close()
 
     def _process_conversations(self, run: JobRun) -> JobReport:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from mira_ltmemory.config.switches import AutomationSettings, ProviderSwitches, ToolSwitches
@@ -89,6 +89,12 @@ class MemoryConfig(BaseSettings):
 
     # Batch processing and consolidation
     batch_process_hours: int = Field(1, ge=1, le=24 * 31, description="Hours of conversation in one batch.")
+    batch_max_minutes: float = Field(
+        20, gt=0, le=24 * 60, description="Minutes after which a run ends; the next goes on."
+    )
+    batch_max_tokens: int | None = Field(
+        200_000, ge=1000, description="Model tokens after which a run ends; none is no limit."
+    )
     consolidation_threshold: int = Field(1000, ge=1, description="Messages after which consolidation is due.")
     quiet_minutes: int = Field(
         15,
@@ -117,6 +123,17 @@ class MemoryConfig(BaseSettings):
     llm_base_url: str | None = Field(None, description="OpenAI-compatible address, such as http://localhost:11434/v1.")
     llm_model: str | None = Field(None, description="Model name at that address.")
     llm_api_key: str | None = Field(None, description="Key for that address.", repr=False)
+    llm_timeout: float = Field(120, gt=0, le=3600, description="Seconds that one answer at that address may take.")
+    llm_requests_per_minute: float | None = Field(
+        None,
+        gt=0,
+        le=10_000,
+        description="Model calls a minute; none: 6 of the host's model, no limit at an own address.",
+    )
+    llm_price_input: float | None = Field(
+        None, ge=0, description="Price of a million tokens read; none reports no cost."
+    )
+    llm_price_output: float | None = Field(None, ge=0, description="Price of a million tokens written.")
 
     # Switches
     tools: ToolSwitches = Field(default_factory=ToolSwitches, description="Which tools the model is offered.")
@@ -149,6 +166,13 @@ class MemoryConfig(BaseSettings):
             raise ValueError(f"names no block of core_memory_blocks: {', '.join(sorted(unknown))}")
         return value
 
+    @field_validator("llm_base_url")
+    @classmethod
+    def _http_url(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"https?://[^\s/]+", value):
+            raise ValueError("must begin with http:// or https://, such as http://localhost:11434/v1")
+        return value
+
     @field_validator("database_url")
     @classmethod
     def _postgres_url(cls, value: str | None) -> str | None:
@@ -169,6 +193,19 @@ class MemoryConfig(BaseSettings):
         if "\x00" in url:
             raise ValueError("holds a NUL byte")
         return url
+
+    @model_validator(mode="after")
+    def _model_is_named(self) -> MemoryConfig:
+        if self.llm_base_url is not None and self.llm_model is None:
+            raise ValueError("llm_base_url needs llm_model: the name of the model at that address")
+        return self
+
+    @property
+    def prices(self) -> tuple[float, float] | None:
+        """Prices of a million tokens read and written, where they are set."""
+        if self.llm_price_input is None and self.llm_price_output is None:
+            return None
+        return self.llm_price_input or 0.0, self.llm_price_output or 0.0
 
     @property
     def effective_user_id(self) -> uuid.UUID:

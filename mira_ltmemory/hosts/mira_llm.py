@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mira_ltmemory.errors import LLMError
+from mira_ltmemory.errors import LLMError, LLMRejected, LLMUnavailable, one_line
+from mira_ltmemory.llm.patient import retry_after
 from mira_ltmemory.protocols import Json, LLMReply, ToolCall
 
 
@@ -33,7 +34,7 @@ class MiraLLM:
         """Answer once. Raises ``LLMError`` for whatever goes wrong in the bridge."""
         bridge = self._bridge()
         if bridge is None:
-            raise LLMError("MIRA has no language model.")
+            raise LLMRejected("MIRA has no language model.")
         try:
             response = bridge.generate_response(
                 messages=list(messages),
@@ -44,13 +45,34 @@ class MiraLLM:
             )
             return _reply(bridge, response)
         except Exception as error:
-            raise LLMError(f"MIRA's language model gave no answer: {type(error).__name__}: {error}") from error
+            raise _as_ours(error) from error
 
     def _definition(self, tool: Json) -> Json:
         if not self._openai_tools:
             return tool
         function = {"name": tool["name"], "description": tool["description"], "parameters": tool["input_schema"]}
         return {**tool, "openai_schema": {"type": "function", "function": function}}
+
+
+def _as_ours(error: Exception) -> LLMError:
+    """A bridge's error as ours, by the status that it or its cause tells.
+
+    MIRA's own retry breaks after the first failure, with an error that tells nothing: that may pass, as may time-outs.
+    """
+    told = f"MIRA's language model gave no answer: {one_line(f'{type(error).__name__}: {error}', 300)}"
+    at: BaseException | None = error
+    while at is not None:
+        status = getattr(at, "status_code", None) or getattr(at, "status", None)
+        if isinstance(status, int) and status >= 400:
+            passing = status in (408, 409, 425, 429) or status >= 500
+            return LLMUnavailable(told, retry_after=_retry_after(at)) if passing else LLMRejected(told)
+        at = at.__cause__ or at.__context__
+    return LLMUnavailable(told)
+
+
+def _retry_after(error: BaseException) -> float | None:
+    headers = getattr(getattr(error, "response", None), "headers", None)
+    return None if headers is None else retry_after(headers)
 
 
 def _reply(bridge: Any, response: Any) -> LLMReply:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mira_ltmemory.protocols import EmbeddingModel
+from mira_ltmemory.protocols import EmbeddingModel, Json, LLMReply
 
 if TYPE_CHECKING:
     from mira_ltmemory.protocols import Vectors
@@ -40,3 +40,30 @@ class WordEmbedder:
             for word in text.lower().split():
                 vectors[row, zlib.crc32(word.encode()) % self.model.dimension] += 1.0
         return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
+
+
+class ListedLLM:
+    """A language model that answers from a list, texts and errors in turn; then with ``default``, if there is one."""
+
+    name = "listed"
+
+    def __init__(self, steps: Sequence[str | Exception | LLMReply] = (), default: str | None = None) -> None:
+        self.steps = list(steps)
+        self.default = default
+        self.requests: list[tuple[list[Json], str | None]] = []
+
+    def complete(
+        self,
+        messages: Sequence[Json],
+        *,
+        system: str | None = None,
+        tools: Sequence[Json] = (),
+        max_tokens: int = 1024,
+        temperature: float = 0.0,
+    ) -> LLMReply:
+        self.requests.append((list(messages), system))
+        step = self.steps.pop(0) if self.steps else self.default
+        assert step is not None, "no answer is left for this request"
+        if isinstance(step, Exception):
+            raise step
+        return LLMReply(step, input_tokens=100, output_tokens=10) if isinstance(step, str) else step

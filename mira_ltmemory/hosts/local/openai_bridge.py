@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
@@ -20,8 +19,7 @@ from mira_ltmemory.hosts.local.llm_types import (
     plain,
     sse_data,
 )
-
-_STOP_REASONS = {"stop": "end_turn", "tool_calls": "tool_use", "length": "max_tokens"}
+from mira_ltmemory.llm.shapes import STOP_REASONS, arguments_of, to_openai, tool_schema
 
 
 class OpenAIBridge(BaseBridge):
@@ -43,7 +41,7 @@ class OpenAIBridge(BaseBridge):
         system = "\n\n".join(part for part in (system_prompt, dynamic_content) if part)
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": ([{"role": "system", "content": system}] if system else []) + to_openai(messages),
+            "messages": ([{"role": "system", "content": system}] if system else []) + to_openai(plain(messages)),
             "max_tokens": max_tokens if max_tokens is not None else self.max_tokens,
             "temperature": temperature if temperature is not None else self.temperature,
         }
@@ -65,7 +63,7 @@ class OpenAIBridge(BaseBridge):
 
     def tool_schemas(self, tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the tools as function schemas, from either form of the repository's definitions."""
-        return [tool["openai_schema"] if "openai_schema" in tool else _function(tool) for tool in tools]
+        return [tool["openai_schema"] if "openai_schema" in tool else tool_schema(tool) for tool in tools]
 
 
 class OllamaBridge(OpenAIBridge):
@@ -79,67 +77,23 @@ class OllamaBridge(OpenAIBridge):
         return [tool["openai_schema"] for tool in tools if "openai_schema" in tool]
 
 
-def _function(tool: dict[str, Any]) -> dict[str, Any]:
-    schema = tool.get("input_schema", {"type": "object", "properties": {}})
-    function = {"name": tool["name"], "description": tool["description"], "parameters": schema}
-    return {"type": "function", "function": function}
-
-
-def to_openai(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Anthropic's messages as OpenAI's: tool calls and tool results move to fields and messages of their own."""
-    result: list[dict[str, Any]] = []
-    for message in plain(messages):
-        content = message["content"]
-        if isinstance(content, str):
-            result.append({"role": message["role"], "content": content})
-            continue
-        blocks = [block if isinstance(block, dict) else {"type": "text", "text": block} for block in content]
-        for block in blocks:
-            if block["type"] == "tool_result":
-                answer = {"role": "tool", "tool_call_id": block["tool_use_id"], "content": block["content"]}
-                result.append(answer)
-        text = "\n".join(block["text"] for block in blocks if block["type"] == "text")
-        calls = [_call(block) for block in blocks if block["type"] == "tool_use"]
-        if calls:
-            result.append({"role": message["role"], "content": text or None, "tool_calls": calls})
-        elif text:
-            result.append({"role": message["role"], "content": text})
-    return result
-
-
-def _call(block: dict[str, Any]) -> dict[str, Any]:
-    function = {"name": block["name"], "arguments": json.dumps(block["input"])}
-    return {"id": block["id"], "type": "function", "function": function}
-
-
 def _message(data: dict[str, Any], message: dict[str, Any], finish: str | None) -> ModelMessage:
     content: list[ContentBlock] = []
     if message.get("content"):
         content.append(TextBlock(text=message["content"]))
     for call in message.get("tool_calls") or []:
         function = call["function"]
-        arguments = _arguments(function.get("arguments") or "{}")
+        arguments = arguments_of(function.get("arguments") or "{}")
         name = function["name"]
         content.append(ToolUseBlock(id=call.get("id") or f"call_{uuid4().hex}", input=arguments, name=name))
     usage = data.get("usage") or {}
     return ModelMessage(
         content,
-        _STOP_REASONS.get(finish or "", finish),
+        STOP_REASONS.get(finish or "", finish),
         Usage(usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0)),
         data.get("model", ""),
         data.get("id") or f"chatcmpl-{uuid4().hex}",
     )
-
-
-def _arguments(raw: Any) -> dict[str, Any]:
-    """Small models write broken JSON: the tool then refuses the odd parameter and the model can try again."""
-    if isinstance(raw, dict):
-        return raw
-    try:
-        parsed = json.loads(raw)
-    except ValueError:
-        parsed = None
-    return parsed if isinstance(parsed, dict) else {"unreadable_arguments": raw}
 
 
 def _assemble(events: Iterator[str], callback: Callable[[str], None] | None) -> ModelMessage:
