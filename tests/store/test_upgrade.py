@@ -134,7 +134,7 @@ INSERT INTO ltmemory.entity_merges ({_ROW}, entity_id, into_id, verdict)
     'same' FROM ltmemory.entities WHERE change_set_id = {{change}};
 """
 # Each kind of row of the graph: those of change set 3 are there, those of 4 are gone since 5.
-SINCE_0006 = (
+SINCE_0007 = (
     _GRAPH.format(change=3, made="entity")
     + _GRAPH.format(change=4, made="gone entity")
     + "SELECT set_config('ltmemory.change_set_id', '5', true);"
@@ -143,6 +143,12 @@ SINCE_0006 = (
         for table in ("entity_merges", "relations", "mentions", "entity_aliases", "entities")
     )
 )
+SINCE_0006 = f"""
+INSERT INTO ltmemory.uses (user_id, kind, row_id, day, count)
+    VALUES ('{USER}', 'passage', '{PASSAGE}', '2025-01-03', 2);
+INSERT INTO ltmemory.consolidation_marks (user_id, step, through, row_id, at)
+    VALUES ('{USER}', 'duplicates', 3, '{PASSAGE}', '2025-01-04Z');
+"""
 RENAMED = {"valid_to": "valid_until"}
 """Columns that have another name since."""
 
@@ -207,6 +213,8 @@ def test_data_of_an_earlier_schema_is_intact_and_in_use(empty_url: str, revision
             connection.exec_driver_sql(SINCE_0002)
         if revision >= "0006":
             connection.exec_driver_sql(SINCE_0006)
+        if revision >= "0007":
+            connection.exec_driver_sql(SINCE_0007)
         before = contents(connection)
     assert {table for table, rows in before.items() if not rows} == EMPTY
     with engine.begin() as connection:

@@ -6,8 +6,8 @@ from alembic import op
 
 from mira_ltmemory.migrations.operations import grant, keep_versions, secure
 
-revision = "0006"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
