@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mira_ltmemory.config import MemoryConfig
-from mira_ltmemory.errors import ConfigError, LtMemoryError
+from mira_ltmemory.errors import ConfigError, LtMemoryError, StoreUnavailable, one_line
 from mira_ltmemory.protocols import (
     IncomingMessage,
     Job,
@@ -14,6 +14,18 @@ from mira_ltmemory.protocols import (
 )
 from mira_ltmemory.providers import MemoryStatusProvider
 from mira_ltmemory.services.problems import Problems
+
+_SAID = 400
+"""Characters of an error in the status: what mends it must not be cut off behind it."""
+
+
+def _mend(error: LtMemoryError) -> str:
+    """Say what to do about it."""
+    if isinstance(error, ConfigError):
+        return "Correct the setting, then restart."
+    if isinstance(error, StoreUnavailable):
+        return "See that the server of LT_MEMORY_DATABASE_URL runs and lets this user in, then restart."
+    return "Mend that, then restart; `mira-ltmemory status` says whether it works."
 
 
 class DegradedMemory:
@@ -24,7 +36,7 @@ class DegradedMemory:
         self.error = error
         self.problems = Problems()
         subject = "memory settings" if isinstance(error, ConfigError) else "long-term memory"
-        self.problems.set(subject, f"off: {error}")
+        self.problems.set(subject, f"off: {one_line(error, _SAID)} {_mend(error)}")
 
     def tools(self) -> list[Tool]:
         """None: nothing could be stored."""

@@ -82,7 +82,7 @@ class MemoryBridge:
 
     def _note(self, name: str, error: Exception) -> None:
         if name not in self._failed:
-            logger.error("%s failed", name, exc_info=error)
+            logger.error("%s failed: %s", name, error, exc_info=None if isinstance(error, LtMemoryError) else error)
         self._failed.add(name)
         self._problems().set(name, f"{error if isinstance(error, LtMemoryError) else repr(error)}")
 

@@ -177,7 +177,8 @@ def _upgrade(connection: Connection) -> None:
 
 def _engine(url: URL, **options: Any) -> Engine:
     connect_args = {"connect_timeout": _CONNECT_TIMEOUT_S, "application_name": "mira-ltmemory"}
-    return create_engine(url, connect_args=connect_args, **options)
+    # The parameters are what people said: an error that is logged must not tell them.
+    return create_engine(url, connect_args=connect_args, hide_parameters=True, **options)
 
 
 def _app_engine(url: URL, pool_size: int, max_overflow: int) -> Engine:

@@ -24,6 +24,8 @@ _logger = logging.getLogger(__name__)
 
 MAJOR = "18"
 LOCK = ".mira-lock"
+_LEAST_SPACE = 16 * 1024 * 1024
+"""Bytes: one segment of the write-ahead log."""
 _INIT_MARKER = "mira-ltmemory-unfinished-initdb"
 ELSEWHERE = "or set LT_MEMORY_DATABASE_URL to a Postgres of your own"
 
@@ -165,7 +167,7 @@ def initialise(data_dir: Path, deadline: float) -> None:
             done = account.run([str(bin_dir / "initdb"), *options], work, deadline)
             if done.returncode != 0:
                 raise EmbeddedServerError(
-                    f"initdb could not create a cluster for {data_dir} (exit status {done.returncode}). Check space and"
+                    f"{space(parent)}initdb could not create a cluster for {data_dir} (exit status {done.returncode}). Check space and"
                     f" permissions in {parent}, give another directory, {ELSEWHERE}. It said:\n"
                     + "\n".join((done.stdout + done.stderr).strip().splitlines()[-10:])
                 )
@@ -177,6 +179,16 @@ def initialise(data_dir: Path, deadline: float) -> None:
                 os.close(fd)
         finally:
             _remove_unfinished(work)
+
+
+def space(path: Path) -> str:
+    """Say that the disk is full, where it is: a server that cannot write cannot tell it in its log. Else nothing."""
+    place = next((each for each in (path, *path.parents) if each.exists()), path)
+    try:
+        free = shutil.disk_usage(place).free
+    except OSError:
+        return ""
+    return f"The disk of {place} is full ({free // 1024} KiB are free). " if free < _LEAST_SPACE else ""
 
 
 def _remove_unfinished(work: Path) -> None:

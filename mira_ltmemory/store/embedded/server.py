@@ -13,7 +13,7 @@ from urllib.parse import quote
 import platformdirs
 
 from mira_ltmemory.errors import EmbeddedServerError
-from mira_ltmemory.store.embedded.cluster import ELSEWHERE, LOCK, account_for, initialise, is_cluster
+from mira_ltmemory.store.embedded.cluster import ELSEWHERE, LOCK, account_for, initialise, is_cluster, space
 from mira_ltmemory.store.embedded.handles import HANDLES, birth, live_handles, write_handles
 from mira_ltmemory.store.embedded.locks import locked
 from mira_ltmemory.store.embedded.process import PORT, ensure_running, log_tail, shut_down
@@ -58,7 +58,7 @@ class EmbeddedServer:
                 _held.setdefault(path, []).append(server)
         except (OSError, subprocess.SubprocessError) as error:
             raise EmbeddedServerError(
-                f"The embedded Postgres in {data_dir} could not be started: {error}. Make the directory (and, for a"
+                f"{space(Path(data_dir))}The embedded Postgres in {data_dir} could not be started: {error}. Make the directory (and, for a"
                 f" new one, its parent) writable, give another directory, {ELSEWHERE}.{log_tail(Path(data_dir))}"
             ) from error
         return server
