@@ -167,7 +167,8 @@ def initialise(data_dir: Path, deadline: float) -> None:
             done = account.run([str(bin_dir / "initdb"), *options], work, deadline)
             if done.returncode != 0:
                 raise EmbeddedServerError(
-                    f"{space(parent)}initdb could not create a cluster for {data_dir} (exit status {done.returncode}). Check space and"
+                    f"{space(parent)}"
+                    f"initdb could not create a cluster for {data_dir} (exit status {done.returncode}). Check space and"
                     f" permissions in {parent}, give another directory, {ELSEWHERE}. It said:\n"
                     + "\n".join((done.stdout + done.stderr).strip().splitlines()[-10:])
                 )

@@ -138,7 +138,8 @@ def ensure_running(data_dir: Path, account: Account, deadline: float) -> Path:
             return socket_dir
         if launched is not None and not alive(launched):
             raise EmbeddedServerError(
-                f"{space(data_dir)}The embedded Postgres in {data_dir} ended while starting. Its log says why; free space or repair what"
+                f"{space(data_dir)}"
+                f"The embedded Postgres in {data_dir} ended while starting. Its log says why; free space or repair what"
                 f" it names, give another directory, {ELSEWHERE}.{log_tail(data_dir)}"
             )
         if launched is None and postmaster is None and not _orphans(data_dir):
@@ -185,7 +186,8 @@ def _launch(data_dir: Path, account: Account, deadline: float) -> psutil.Process
         process = None
     if process is None or done.stderr:
         raise EmbeddedServerError(
-            f"{space(data_dir)}The embedded Postgres in {data_dir} could not be started. Repair what is named here, give another"
+            f"{space(data_dir)}"
+            f"The embedded Postgres in {data_dir} could not be started. Repair what is named here, give another"
             f" directory, {ELSEWHERE}. {done.stderr.strip()}{log_tail(data_dir)}"
         )
     return process

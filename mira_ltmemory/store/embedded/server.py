@@ -58,7 +58,8 @@ class EmbeddedServer:
                 _held.setdefault(path, []).append(server)
         except (OSError, subprocess.SubprocessError) as error:
             raise EmbeddedServerError(
-                f"{space(Path(data_dir))}The embedded Postgres in {data_dir} could not be started: {error}. Make the directory (and, for a"
+                f"{space(Path(data_dir))}"
+                f"The embedded Postgres in {data_dir} could not be started: {error}. Make the directory (and, for a"
                 f" new one, its parent) writable, give another directory, {ELSEWHERE}.{log_tail(Path(data_dir))}"
             ) from error
         return server
