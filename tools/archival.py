@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from mira_ltmemory.protocols import Filter, Json
 from mira_ltmemory.services.dates import parse_range
 from mira_ltmemory.services.passages import PassageManager, clean_tags
+from mira_ltmemory.services.search.tiers import COLD, HOT
 from mira_ltmemory.services.uses import UseService
 from mira_ltmemory.tools.base import MemoryTool, limit_argument
 from mira_ltmemory.tools.results import found
@@ -62,6 +63,11 @@ class ArchivalMemorySearch(MemoryTool):
         "top_k": {"type": "integer", "description": "How many passages to return, 1 to 50."},
         "start_datetime": {"type": "string", "description": "Only passages from then on: YYYY-MM-DD or ISO 8601."},
         "end_datetime": {"type": "string", "description": "Only passages until then; a day counts to its end."},
+        "include_old": {
+            "type": "boolean",
+            "description": "Also search cold storage: what is old and was seldom used. False looks there only where "
+            "nothing likely is found otherwise.",
+        },
     }
     required = ("query",)
 
@@ -87,6 +93,7 @@ class ArchivalMemorySearch(MemoryTool):
             tag_match_mode=arguments.get("tag_match_mode", "any"),
             start=start,
             end=end,
+            tiers=(HOT, COLD) if arguments.get("include_old") else (),
         )
         limit = limit_argument("top_k", arguments.get("top_k"), self._default_limit)
         result = self.passages.search(arguments["query"], chosen, limit)

@@ -9,6 +9,7 @@ from mira_ltmemory.errors import InvalidArgument
 from mira_ltmemory.protocols import Filter, Json, Role
 from mira_ltmemory.services.dates import parse_range
 from mira_ltmemory.services.recall import RecallManager
+from mira_ltmemory.services.search.tiers import COLD, HOT
 from mira_ltmemory.services.uses import UseService
 from mira_ltmemory.tools.base import MemoryTool, limit_argument
 from mira_ltmemory.tools.results import found
@@ -31,6 +32,11 @@ class ConversationSearch(MemoryTool):
         "limit": {"type": "integer", "description": "How many messages to return, 1 to 50."},
         "start_date": {"type": "string", "description": "Only messages from then on: YYYY-MM-DD or ISO 8601."},
         "end_date": {"type": "string", "description": "Only messages until then; a day counts to its end."},
+        "include_old": {
+            "type": "boolean",
+            "description": "Also search cold storage: what is old and was seldom used. False looks there only where "
+            "nothing likely is found otherwise.",
+        },
     }
     required = ("query",)
 
@@ -47,7 +53,12 @@ class ConversationSearch(MemoryTool):
         start, end = parse_range(
             "start_date", arguments.get("start_date"), "end_date", arguments.get("end_date"), self._zone
         )
-        chosen = Filter(roles=_roles(arguments.get("roles", ())), start=start, end=end)
+        chosen = Filter(
+            roles=_roles(arguments.get("roles", ())),
+            start=start,
+            end=end,
+            tiers=(HOT, COLD) if arguments.get("include_old") else (),
+        )
         limit = limit_argument("limit", arguments.get("limit"), self._default_limit)
         result = self.recall.search(arguments["query"], chosen, limit)
         if self._uses is not None:

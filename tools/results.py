@@ -41,6 +41,8 @@ def _hit(hit: Hit, zone: ZoneInfo) -> Json:
         answer["role"] = hit.role.value
     if hit.speaker:
         answer["speaker"] = hit.speaker
+    if hit.tier != "hot":
+        answer["tier"] = hit.tier
     if hit.tags:
         answer["tags"] = list(hit.tags)
     if hit.conversation_id:

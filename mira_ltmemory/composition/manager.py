@@ -41,7 +41,7 @@ from mira_ltmemory.services.problems import Problems
 from mira_ltmemory.services.recall import RecallManager
 from mira_ltmemory.services.redaction import Redactor
 from mira_ltmemory.services.retention import RetentionService
-from mira_ltmemory.services.search import Searcher
+from mira_ltmemory.services.search import Searcher, TieredSearcher
 from mira_ltmemory.services.snapshots import SnapshotService
 from mira_ltmemory.services.status import StatusService
 from mira_ltmemory.services.uses import UseService
@@ -98,7 +98,8 @@ class MemoryManager:
             batch_size=settings.embedding_batch_size,
             cache_size=settings.embedding_cache_size,
         )
-        searcher = self._searcher = Searcher(self.store, self.embeddings, settings.zone)
+        self._searcher = Searcher(self.store, self.embeddings, settings.zone)
+        searcher = TieredSearcher(self.store, self._searcher)
         self.blocks = BlockManager(self.store, settings, redactor)
         self.recall = RecallManager(self.store, settings, redactor, searcher)
         self.archival = PassageManager(

@@ -121,6 +121,7 @@ class Hit:
     valid_from: datetime | None = None
     valid_until: datetime | None = None
     confidence: float | None = None
+    tier: str = "hot"
     features: Mapping[str, float] = field(default_factory=dict)
 
 

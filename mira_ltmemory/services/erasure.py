@@ -19,7 +19,8 @@ from mira_ltmemory.services.erasure_plan import (
     receipt_from_json,
 )
 from mira_ltmemory.services.erasure_search import Found, find, lines_shown, rows_shown
-from mira_ltmemory.services.search import Searcher
+from mira_ltmemory.services.search import TieredSearcher
+from mira_ltmemory.services.search.tiers import COLD, HOT
 from mira_ltmemory.services.text import require_text
 from mira_ltmemory.store.analysis import forget_words
 from mira_ltmemory.store.erasure import (
@@ -62,7 +63,7 @@ class ErasureService:
         self,
         store: Store,
         clock: Clock,
-        searcher: Searcher,
+        searcher: TieredSearcher,
         embeddings: EmbeddingService,
         drop_held: Callable[[Callable[[str], bool]], int],
     ) -> None:
@@ -140,7 +141,9 @@ class ErasureService:
         hits = [
             hit
             for kind in (Kind.MESSAGE, Kind.PASSAGE)
-            for hit in self._searcher.search(kind, query, Filter(include_ended=True), MAX_CHOICES).hits
+            for hit in self._searcher.search(
+                kind, query, Filter(include_ended=True, tiers=(HOT, COLD)), MAX_CHOICES
+            ).hits
         ]
         return ErasurePlan(user_id=self._store.user_id, query=query, choices=tuple(hits))
 
@@ -269,7 +272,15 @@ def _erase_rows(unit: SqlUnitOfWork, found: Found, done: _Done, receipt_id: UUID
         # After the rows: a worker that adds a vector holds its row until it commits.
         vectors, words, queued = unit.erasure.erase_derived(kind, ids)
         done.counts.update({"vectors": vectors, "indexed texts": words, "queued texts": queued})
-        done.tables |= {"vectors", "pending_embeddings", "word_documents", "word_terms", "word_blocks", "uses"}
+        done.tables |= {
+            "vectors",
+            "pending_embeddings",
+            "word_documents",
+            "word_terms",
+            "word_blocks",
+            "uses",
+            "cold_texts",
+        }
         unit.erasure.bury(kind.value, ids, receipt_id, clock.now())
         unit.erasure.bury_texts(hashes, receipt_id, clock.now())
     for kind, table in GRAPH_TABLES.items():

@@ -261,12 +261,16 @@ class HistoryService:
 
     def _reindex(self, unit: SqlUnitOfWork, kind: Kind, rows: Iterable[tuple[Version | None, Version | None]]) -> None:
         """Keep words and vectors true to the rows that changed; superseded versions keep their vectors."""
-        changed = [(old, new) for old, new in rows if old is None or new is None or _text(old) != _text(new)]
+        changed = [(old, new) for old, new in rows if old is None or new is None or _place(old) != _place(new)]
         if not changed:
             return
         back = [new for _, new in changed if new is not None]
         if kind in KIND_NUMBERS:
-            unit.words.remove(kind, [old.values["id"] for old, _ in changed if old is not None])
+            gone = [old.values["id"] for old, _ in changed if old is not None]
+            unit.words.remove(kind, gone)
+            unit.cold.drop(kind, gone)
+            unit.cold.freeze(kind, [new.values["id"] for new in back if new.values.get("tier") == "cold"])
+            back = [new for new in back if new.values.get("tier") != "cold"]
             unit.words.add(kind, [(new.values["id"], _text(new)) for new in back])
         embedded = [new for new in back if _text(new).strip() and len(_text(new)) <= self._max_embedded_chars]
         unit.vectors.enqueue(kind, [new.values["id"] for new in embedded])
@@ -331,6 +335,11 @@ def _same(present: Version | None, wanted: Version | None) -> bool:
         return present is wanted
     bookkeeping = {"version", "change_set_id"}
     return all(present.values[name] == value for name, value in wanted.values.items() if name not in bookkeeping)
+
+
+def _place(version: Version) -> tuple[str, str]:
+    """What decides where the indexes hold a row: its text and, of a passage, its tier."""
+    return _text(version), version.values.get("tier", "hot")
 
 
 def _text(version: Version) -> str:

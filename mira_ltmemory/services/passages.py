@@ -11,7 +11,8 @@ from mira_ltmemory.errors import Erased, InvalidArgument
 from mira_ltmemory.protocols import Actor, Change, Clock, Filter, Kind, Origin, SearchResult
 from mira_ltmemory.services.embeddings import EmbeddingService
 from mira_ltmemory.services.redaction import Redactor
-from mira_ltmemory.services.search import Searcher
+from mira_ltmemory.services.search import TieredSearcher
+from mira_ltmemory.services.search.tiers import HOT
 from mira_ltmemory.services.text import require_text
 from mira_ltmemory.services.untrusted import UntrustedText, link, noted
 from mira_ltmemory.store.models import Passage, content_hash
@@ -44,7 +45,7 @@ class PassageManager:
         clock: Clock,
         redactor: Redactor,
         embeddings: EmbeddingService,
-        searcher: Searcher,
+        searcher: TieredSearcher,
         untrusted: UntrustedText,
     ) -> None:
         self._store = store
@@ -62,7 +63,7 @@ class PassageManager:
         text, redactions = self._redactor.redact(content)
         kinds = tuple(dict.fromkeys(redaction.kind for redaction in redactions))
         known = self._known(text)
-        if known is not None and set(wanted) <= set(known.tags):
+        if known is not None and set(wanted) <= set(known.tags) and known.tier == HOT:
             return InsertedPassage(known.id, tuple(known.tags), None, known=True, embedded=True, redacted=kinds)
         # Embedded before the transaction begins: no connection is held while the model works.
         embedded = None if known is not None else self._embeddings.embed_now([text])
@@ -73,7 +74,9 @@ class PassageManager:
             if present:
                 row = present[0]
                 row.tags = list(dict.fromkeys([*row.tags, *wanted]))
+                row.tier = HOT  # said again: it comes back into the indexes
                 unit.passages.add([row])
+                unit.cold.thaw(Kind.PASSAGE, [row.id], self._settings.max_embedded_chars)
             else:
                 if change is not None and change.actor is not Actor.USER:
                     _refuse_erased(unit, content_hash(text))

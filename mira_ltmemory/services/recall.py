@@ -22,7 +22,7 @@ from mira_ltmemory.protocols import (
     no_progress,
 )
 from mira_ltmemory.services.redaction import Redactor
-from mira_ltmemory.services.search import Searcher
+from mira_ltmemory.services.search import TieredSearcher
 from mira_ltmemory.services.text import storable
 from mira_ltmemory.store.models import Conversation, Message, content_hash
 from mira_ltmemory.store.storable import each_text
@@ -34,7 +34,7 @@ _BATCH = 256
 class RecallManager:
     """Captures, imports and searches the messages of one user."""
 
-    def __init__(self, store: Store, settings: MemoryConfig, redactor: Redactor, searcher: Searcher) -> None:
+    def __init__(self, store: Store, settings: MemoryConfig, redactor: Redactor, searcher: TieredSearcher) -> None:
         self._store = store
         self._settings = settings
         self._redactor = redactor

@@ -68,6 +68,7 @@ VOCABULARY = {
     "pending_embeddings": frozenset({"kind"}),
     "vectors": frozenset({"kind"}),
     "uses": frozenset({"kind"}),
+    "cold_texts": frozenset({"kind"}),
     "consolidation_marks": frozenset({"step"}),
     "tombstones": frozenset({"kind"}),
 }
@@ -305,6 +306,7 @@ class ErasureRows(Rows):
         words = self._unit.words.remove(kind, ids) if kind in KIND_NUMBERS else 0
         if kind in KIND_NUMBERS:
             self._unit.uses.erase(kind, ids)
+            self._unit.cold.drop(kind, ids)
             self.execute(_FORGET_MARK, ids=list(ids))
         vectors = self.execute(
             "SELECT ltmemory.erase_vectors(:kind, CAST(:ids AS uuid[]))", kind=kind.value, ids=list(ids)

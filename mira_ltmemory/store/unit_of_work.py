@@ -14,6 +14,7 @@ from sqlmodel import Session
 from mira_ltmemory.errors import InvalidArgument
 from mira_ltmemory.protocols import Change, Clock, Json
 from mira_ltmemory.store.blocks import BlockRows
+from mira_ltmemory.store.cold import ColdRows
 from mira_ltmemory.store.consolidation import ConsolidationRows
 from mira_ltmemory.store.database import Database, foreign_errors
 from mira_ltmemory.store.erasure import ErasureRows
@@ -78,6 +79,7 @@ class SqlUnitOfWork:
         self.erasure = ErasureRows(self)
         self.scan = ScanRows(self)
         self.uses = UseRows(self)
+        self.cold = ColdRows(self)
         self.consolidation = ConsolidationRows(self)
 
     @property

@@ -53,6 +53,8 @@ SELECT r.user_id, :kind, r.id, r.change_set_id FROM ltmemory.{table} r
 WHERE r.user_id = :user_id AND r.content ~ '\\S' AND char_length(r.content) <= :max_chars AND NOT EXISTS (
     SELECT FROM ltmemory.vectors v WHERE v.user_id = r.user_id AND v.kind = :kind AND v.row_id = r.id
         AND v.model_id = :model_id AND v.content_hash = r.content_hash)
+    AND NOT EXISTS (
+    SELECT FROM ltmemory.cold_texts c WHERE c.user_id = r.user_id AND c.kind = :kind AND c.row_id = r.id)
 ON CONFLICT DO NOTHING
 """
 

@@ -88,12 +88,17 @@ def _vacuum_history(two: TwoUsers, connection: Connection) -> None:
     connection.execute(text("SELECT * FROM ltmemory.vacuum_history(:bound)"), {"bound": bound}).all()
 
 
+def _drop_frozen_vectors(two: TwoUsers, connection: Connection) -> None:
+    assert connection.execute(text("SELECT ltmemory.drop_frozen_vectors()")).scalar() == 0
+
+
 ATTACKS: dict[str, Callable[[TwoUsers, Connection], None]] = {
     "erase_rows(text, uuid[])": _erase_rows,
     "erase_vectors(text, uuid[])": _erase_vectors,
     "erase_in_place(text, jsonb, text, jsonb)": _erase_in_place,
     "note_erasure(jsonb, bigint[])": _note_erasure,
     "vacuum_history(bigint)": _vacuum_history,
+    "drop_frozen_vectors()": _drop_frozen_vectors,
 }
 """For each function that runs with its owner's rights: the thief calls it for the victim's rows, in vain."""
 
@@ -307,6 +312,7 @@ def test_no_definer_function_works_without_a_user(two: TwoUsers) -> None:
         "erase_in_place(text, jsonb, text, jsonb)": "'blocks', '{}', 'content', '{}'",
         "note_erasure(jsonb, bigint[])": "'{}', '{}'",
         "vacuum_history(bigint)": "0",
+        "drop_frozen_vectors()": "",
     }
     for name in ATTACKS:
         call = f"{SCHEMA}.{name.split('(')[0]}({arguments[name]})"

@@ -93,12 +93,17 @@ def make_two(place: dict[str, Any], admin: str, clock: Clock, embedder: Embedder
         memory.blocks.append("human", f"{content} line", BY_MODEL)
         memory.snapshots.create("shared name")
     waiting = victim.archival.insert(f"{token} {secret} waits").id
+    cold = victim.archival.insert(f"{token} {secret} cold").id
     with victim.store.write(BY_MODEL) as unit:
         # So that the tables of earlier versions have rows too.
         for table in ("sources", "entity_merges", "relations", "mentions", "entity_aliases", "entities"):
             unit.passages.execute(f"DELETE FROM ltmemory.{table} WHERE user_id = :user_id")
         unit.words.pack(Kind.MESSAGE)
         unit.vectors.enqueue(Kind.PASSAGE, [waiting])
+        unit.passages.execute(
+            "UPDATE ltmemory.passages SET tier = 'cold' WHERE user_id = :user_id AND id = :id", id=cold
+        )
+        unit.cold.freeze(Kind.PASSAGE, [cold])
         unit.uses.record(Kind.PASSAGE, [waiting], clock.now().date())
         unit.consolidation.set_mark("duplicates", 1, waiting, clock.now())
         unit.erasure.bury("message", [uuid.uuid4()], uuid.uuid4(), clock.now())

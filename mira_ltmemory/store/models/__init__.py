@@ -19,7 +19,7 @@ from mira_ltmemory.store.models.base import (
     content_hash,
     metadata,
 )
-from mira_ltmemory.store.models.consolidation import ConsolidationMark, Use
+from mira_ltmemory.store.models.consolidation import ColdText, ConsolidationMark, Use
 from mira_ltmemory.store.models.derived import (
     EmbeddingModelRow,
     PendingEmbedding,
@@ -66,6 +66,7 @@ __all__ = [
     "Block",
     "BlockVersion",
     "ChangeSet",
+    "ColdText",
     "ConsolidationMark",
     "Conversation",
     "ConversationVersion",

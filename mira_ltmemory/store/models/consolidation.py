@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Text
+from sqlalchemy import BigInteger, ForeignKeyConstraint, SmallInteger, Text
 from sqlmodel import Field
 
-from mira_ltmemory.store.models.base import Base, Timestamp, to_user
+from mira_ltmemory.store.models.base import SCHEMA, Base, Timestamp, to_user
 
 
 class Use(Base, table=True):
@@ -35,3 +35,23 @@ class ConsolidationMark(Base, table=True):
     through: int = Field(sa_type=BigInteger, nullable=False)
     row_id: UUID
     at: dt.datetime = Field(sa_type=Timestamp, nullable=False)
+
+
+class ColdText(Base, table=True):
+    """A text that left the indexes: what of it is scanned when cold storage is searched.
+
+    ``terms`` packs (term uint4, count uint1), ``code`` a float4 scale and a signed byte for each dimension of the
+    vector under ``model_id``; none where it has no vector yet.
+    """
+
+    __tablename__ = "cold_texts"
+    __table_args__ = (to_user(), ForeignKeyConstraint(["model_id"], [f"{SCHEMA}.embedding_models.id"]))
+
+    user_id: UUID = Field(primary_key=True)
+    kind: str = Field(primary_key=True, sa_type=Text)
+    row_id: UUID = Field(primary_key=True)
+    content_hash: UUID
+    length: int
+    terms: bytes
+    model_id: int | None = Field(default=None, sa_type=SmallInteger)
+    code: bytes | None = None

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mira_ltmemory.protocols import Filter, Kind
 from mira_ltmemory.store.analysis import analyse
+from mira_ltmemory.store.codes import cosines
 from mira_ltmemory.store.postings import counts_of
 from mira_ltmemory.store.rows import Rows
 from mira_ltmemory.store.search.rows import EXCERPT_CHARS, Candidate, CandidateQuery, Candidates, Details
 from mira_ltmemory.store.search.sql import condition
 from mira_ltmemory.store.words import KIND_NUMBERS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _TABLES = {Kind.MESSAGE: "messages", Kind.PASSAGE: "passages"}
 
@@ -39,7 +43,7 @@ WITH past AS (
     SELECT {columns}, false FROM ltmemory.{table}_versions
     WHERE user_id = :user_id AND change_set_id <= :moment AND ended_by > :moment
 )
-SELECT r.*, ({passes}) AS passes, d.terms, d.length, {cosine} AS cosine, c.external_id AS conversation
+SELECT r.*, ({passes}) AS passes, d.terms, d.length, {cosine} AS cosine, {code} AS code, c.external_id AS conversation
 FROM past r
 LEFT JOIN ltmemory.word_documents d
     ON r.live AND d.user_id = :user_id AND d.kind = :kind_number AND d.row_id = r.id
@@ -70,7 +74,7 @@ class PastRows(Rows):
         lengths = np.array([length for _, length in words], dtype=np.float64)
         scores = (found.corpus.idf(terms) * found.corpus.saturated(counts, lengths[:, None])).sum(axis=1)
         passes = np.array([row.passes for row in rows], dtype=bool)
-        cosine = np.array([np.nan if row.cosine is None else row.cosine for row in rows], dtype=np.float64)
+        cosine = _cosines(rows, query)
         by_words = _best(np.where(passes & (scores > 0), scores, np.nan), query.by_words)
         by_vector = _best(np.where(passes, cosine, np.nan), query.by_vector)
         direct, central = _reach(rows, by_words, by_vector, query)
@@ -101,7 +105,7 @@ class PastRows(Rows):
     def _rows(self, query: CandidateQuery, moment: int) -> Sequence[Any]:
         passes = condition(query.kind, query.filter)
         parameters: dict[str, Any] = {"kind_number": KIND_NUMBERS[query.kind], "moment": moment, **passes.parameters}
-        cosine, vectors = "NULL::real", ""
+        cosine, code, vectors = "NULL::real", "NULL::bytea", ""
         if query.vector is not None:
             dimension = len(query.vector)
             cosine = f"1 - (CAST(v.embedding AS halfvec({dimension})) <=> CAST(:vector AS halfvec({dimension})))"
@@ -109,14 +113,32 @@ class PastRows(Rows):
                 "LEFT JOIN ltmemory.vectors v ON v.user_id = :user_id AND v.kind = :kind AND v.model_id = :model_id "
                 "AND v.row_id = r.id AND v.content_hash = r.content_hash"
             )
+            code = "q.code"
+            vectors += (
+                " LEFT JOIN ltmemory.cold_texts q ON q.user_id = :user_id AND q.kind = :kind "
+                "AND q.model_id = :model_id AND q.row_id = r.id AND q.content_hash = r.content_hash"
+            )
             written = "[" + ",".join(f"{number:.6g}" for number in query.vector.tolist()) + "]"
             parameters |= {"vector": written, "kind": query.kind.value, "model_id": query.model_id}
         statement = _THEN.format(
-            columns=_COLUMNS[query.kind], table=_TABLES[query.kind], passes=passes.sql, cosine=cosine, vectors=vectors
+            columns=_COLUMNS[query.kind],
+            table=_TABLES[query.kind],
+            passes=passes.sql,
+            cosine=cosine,
+            code=code,
+            vectors=vectors,
         )
         # Every row is compared anyway: a nested loop, which the planner takes before it has statistics, is quadratic.
         self.execute("SELECT set_config('enable_nestloop', 'off', true)")
         return self.execute(statement, **parameters).all()
+
+
+def _cosines(rows: Sequence[Any], query: CandidateQuery) -> NDArray[np.float64]:
+    """Cosine of each row; from its code where it is in cold storage and has no vector."""
+    cosine = np.array([np.nan if row.cosine is None else row.cosine for row in rows], dtype=np.float64)
+    if query.vector is None:
+        return cosine
+    return np.where(np.isnan(cosine), cosines([row.code for row in rows], query.vector), cosine)
 
 
 def _words(row: Any) -> tuple[bytes, int]:
