@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -78,3 +78,49 @@ def play(tmp_path_factory: pytest.TempPathFactory, postgres_dir: Path) -> Play:
         return found
 
     return run
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory, postgres_dir: Path) -> Play:
+    """Plays a scenario with the small host, in a process of its own."""
+
+    def run(
+        name: str,
+        script: str,
+        *,
+        environment: Mapping[str, str] = {},
+        before: tuple[str, ...] = (),
+        data_dir: Path | None = None,
+        prepare: Callable[[Path], None] = lambda folder: None,
+    ) -> dict[str, Any]:
+        folder = tmp_path_factory.mktemp("local")
+        prepare(folder)
+        paths = os.pathsep.join([*filter(None, sys.path), str(HERE)])
+        done = subprocess.run(
+            [
+                *before,
+                sys.executable,
+                str(HERE / f"{script}.py"),
+                name,
+                str(data_dir or postgres_dir),
+                f"user-{uuid.uuid4()}",
+            ],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": paths, "BOOT_HOST": "local", **environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0 and "FOUND " in done.stdout, done.stdout[-2000:] + done.stderr[-4000:]
+        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1].removeprefix("FOUND "))
+        return found
+
+    return run
+
+
+@pytest.fixture(scope="module", params=["the small host", "the real MIRA"])
+def host(request: pytest.FixtureRequest) -> Iterator[Play]:
+    if request.param == "the real MIRA" and ROOT is None:
+        pytest.skip("MIRA_ROOT names no checkout of MIRA")
+    yield request.getfixturevalue("local" if request.param == "the small host" else "play")

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
-import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-HERE = Path(__file__).parent / "real"
-ROOT = os.environ.get("MIRA_ROOT")
 
 as_root = pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="only root may mount a small disk")
 SMALL_DISK = ("unshare", "-m", "sh", "-c", 'mount -t tmpfs -o "$1" tmpfs "$2" && shift 2 && exec "$@"', "sh")
@@ -32,45 +27,6 @@ AS_NOBODY = (
 )
 
 Boot = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture(scope="module")
-def local(tmp_path_factory: pytest.TempPathFactory, postgres_dir: Path) -> Boot:
-    """Plays a scenario with the small host, in a process of its own."""
-
-    def run(
-        name: str,
-        script: str,
-        *,
-        environment: Mapping[str, str] = {},
-        before: tuple[str, ...] = (),
-        data_dir: Path | None = None,
-        prepare: Callable[[Path], None] = lambda folder: None,
-    ) -> dict[str, Any]:
-        folder = tmp_path_factory.mktemp("local")
-        prepare(folder)
-        paths = os.pathsep.join([*filter(None, sys.path), str(HERE)])
-        done = subprocess.run(
-            [*before, sys.executable, str(HERE / f"{script}.py"), name, str(data_dir or ""), f"user-{uuid.uuid4()}"],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": paths, "BOOT_HOST": "local", **environment},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0 and "FOUND " in done.stdout, done.stdout[-2000:] + done.stderr[-4000:]
-        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1].removeprefix("FOUND "))
-        return found
-
-    return run
-
-
-@pytest.fixture(scope="module", params=["the small host", "the real MIRA"])
-def host(request: pytest.FixtureRequest) -> Iterator[Boot]:
-    if request.param == "the real MIRA" and ROOT is None:
-        pytest.skip("MIRA_ROOT names no checkout of MIRA")
-    yield request.getfixturevalue("local" if request.param == "the small host" else "play")
 
 
 FAULTS = {
