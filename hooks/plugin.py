@@ -70,7 +70,7 @@ def _open(host: Host, arguments: Mapping[str, Any]) -> MemoryManager | DegradedM
         if publish is not None:
             publish(settings)
         memory = open_memory(settings, host_llm=host.llm)
-        memory.blocks.untrusted.live = host.messages
+        memory.attend(host.messages)
         return memory
     except LtMemoryError as error:
         logger.warning("the long-term memory is off: %s", error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
@@ -27,10 +27,19 @@ from mira_ltmemory.protocols import (
     Tool,
     no_progress,
 )
-from mira_ltmemory.providers import CoreMemoryProvider, MemoryStatusProvider, render_blocks
+from mira_ltmemory.providers import (
+    CoreMemoryProvider,
+    MemoryStatusProvider,
+    RecentInsightsProvider,
+    RelevantMemoriesProvider,
+    render_blocks,
+)
 from mira_ltmemory.services.asking import MeteredLLM
 from mira_ltmemory.services.asof import MemoryAsOf
 from mira_ltmemory.services.blocks import BlockManager
+from mira_ltmemory.services.context.insights import RecentInsights
+from mira_ltmemory.services.context.live import LiveConversation
+from mira_ltmemory.services.context.relevant import RelevantMemories
 from mira_ltmemory.services.embeddings import PROBLEM as EMBEDDING_PROBLEM
 from mira_ltmemory.services.embeddings import EmbeddingService
 from mira_ltmemory.services.erasure import ErasureService
@@ -112,7 +121,10 @@ class MemoryManager:
         self.history = HistoryService(self.store, clock, max_embedded_chars=settings.max_embedded_chars)
         self.snapshots = SnapshotService(self.store, clock, self.history)
         self.retention = RetentionService(self.store, clock, self.history, settings.retention_days)
-        self.erasure = ErasureService(self.store, clock, searcher, self.embeddings, self.blocks.forget)
+        self.live = LiveConversation()
+        self.relevant = RelevantMemories(self.store, searcher, self.live, least=settings.prompt_relevant_probability)
+        self.insights = RecentInsights(self.store)
+        self.erasure = ErasureService(self.store, clock, searcher, self.embeddings, self._forget)
         self.runner = JobRunner(
             self.store,
             clock,
@@ -158,12 +170,28 @@ class MemoryManager:
 
     def providers(self) -> list[Provider]:
         """The parts of the prompt that are switched on."""
-        searches = [tool.name for tool in self.tools() if tool.name.endswith("_search")]
+        zone = self.settings.zone
+        searches = [
+            tool.name for tool in self.tools() if tool.name in ("archival_memory_search", "conversation_search")
+        ]
         every: list[Provider] = [
             CoreMemoryProvider(self.blocks, self._edit_tools()),
-            MemoryStatusProvider(self.status, self.problems, self.settings.zone, searches),
+            RelevantMemoriesProvider(self.relevant, zone, self.settings.prompt_relevant_chars, searches),
+            RecentInsightsProvider(self.insights, zone, self.settings.prompt_insights_chars),
+            MemoryStatusProvider(self.status, self.problems, zone, searches, limit=self.settings.prompt_status_chars),
         ]
         return [provider for provider in every if getattr(self.settings.providers, provider.name)]
+
+    def attend(self, messages: Callable[[], Sequence[IncomingMessage]]) -> None:
+        """Read the live conversation from ``messages`` from now on: what the host holds, oldest first."""
+        self.live.messages = messages
+        self.blocks.untrusted.live = messages
+
+    def _forget(self, holds: Callable[[str], bool]) -> int:
+        """Forget what is kept in this process of texts that are to be forgotten."""
+        self.relevant.forget()
+        self.insights.forget()
+        return self.blocks.forget(holds)
 
     def _edit_tools(self) -> list[str]:
         names = ("core_memory_append", "core_memory_replace", "memory_insert", "memory_rethink", "memory")

@@ -108,6 +108,20 @@ class MemoryConfig(BaseSettings):
     entity_extraction_enabled: bool = Field(True, description="Whether entities are extracted.")
     relationship_inference_enabled: bool = Field(True, description="Whether relations are inferred.")
 
+    # Parts of the prompt
+    prompt_relevant_chars: int = Field(
+        2000, ge=500, le=50_000, description="Characters of the prompt for memories about the last message, at most."
+    )
+    prompt_relevant_probability: float = Field(
+        0.5, ge=0, le=1, description="How likely a memory must be relevant to be shown without being asked for."
+    )
+    prompt_insights_chars: int = Field(
+        1000, ge=500, le=50_000, description="Characters of the prompt for recent insights, at most."
+    )
+    prompt_status_chars: int = Field(
+        1500, ge=500, le=50_000, description="Characters of the prompt for the memory status, at most."
+    )
+
     # Text that is stored
     max_archival_chars: int = Field(20_000, ge=1, le=1_000_000, description="Longest archival passage, in characters.")
     max_embedded_chars: int = Field(

@@ -48,6 +48,8 @@ class ProviderSwitches(_Switches):
     """One switch for each part of the system prompt."""
 
     core_memory: bool = True
+    relevant_memories: bool = True
+    recent_insights: bool = True
     memory_status: bool = True
 
 

@@ -4,5 +4,13 @@ from __future__ import annotations
 
 from mira_ltmemory.providers.core_memory import CoreMemoryProvider, render_blocks
 from mira_ltmemory.providers.memory_status import MemoryStatusProvider
+from mira_ltmemory.providers.recent_insights import RecentInsightsProvider
+from mira_ltmemory.providers.relevant_memories import RelevantMemoriesProvider
 
-__all__ = ["CoreMemoryProvider", "MemoryStatusProvider", "render_blocks"]
+__all__ = [
+    "CoreMemoryProvider",
+    "MemoryStatusProvider",
+    "RecentInsightsProvider",
+    "RelevantMemoriesProvider",
+    "render_blocks",
+]

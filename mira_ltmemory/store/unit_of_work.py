@@ -16,6 +16,7 @@ from mira_ltmemory.protocols import Change, Clock, Json
 from mira_ltmemory.store.blocks import BlockRows
 from mira_ltmemory.store.cold import ColdRows
 from mira_ltmemory.store.consolidation import ConsolidationRows
+from mira_ltmemory.store.context import ContextRows
 from mira_ltmemory.store.database import Database, foreign_errors
 from mira_ltmemory.store.erasure import ErasureRows
 from mira_ltmemory.store.graph import GraphRows
@@ -68,6 +69,7 @@ class SqlUnitOfWork:
         self.messages = MessageRows(self)
         self.passages = PassageRows(self)
         self.graph = GraphRows(self)
+        self.context = ContextRows(self)
         self.vectors = VectorRows(self)
         self.words = WordRows(self)
         self.search = SearchRows(self)

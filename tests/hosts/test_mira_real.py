@@ -41,6 +41,13 @@ def test_every_message_is_stored_once_although_mira_pruned_it(conversation: dict
     assert not any("thought_process" in text or "topic_changed" in text or "success" in text for text in said)
 
 
+def test_the_prompt_shows_what_is_relevant_to_the_message_that_it_answers(play: Any) -> None:
+    found = play("relevance")
+    # Before 3e1a230 MIRA looks only before the user's message is there: what is shown is about the one before.
+    assert found["shown"] in ([["Greta"], ["Olaf"], []], [[], ["Greta"], ["Olaf"]])
+    assert found["left"] is False
+
+
 def test_jobs(play: Any) -> None:
     found = play("jobs")
     assert {row[0] for row in found["armed"]} == {"process_conversations", "health_check"}

@@ -31,6 +31,7 @@ NOT_MEMORY = {
     "clock": "no user's",
     "embedder": "texts in, vectors out; shared",
     "llm": "no user's",
+    "live": "the host's live messages",
     "problems": "sentences in memory, one object for each user",
     "runner": "runs functions that the caller gives; its rows are walked in tests/store",
 }
@@ -38,6 +39,7 @@ NOT_CALLED = {
     "memory.as_user": "whoever holds a memory of the host may open that of any user",
     "memory.users": "ids alone, for workers, from the exempt table",
     "memory.close": "closes the database",
+    "memory.attend": "told by the host where its live messages are",
     "history.restore": "wants a transaction; walked by snapshots.restore",
     "history.require_kept": "wants a transaction; walked by as_of",
     "memory.record_problem": "a sentence in memory",

@@ -64,15 +64,23 @@ class Searcher:
         self._speakers = Speakers()  # replaced as a whole: several threads may search
 
     def search(
-        self, kind: Kind, query: str, filter: Filter, limit: int, *, min_cosine: float | None = None
+        self,
+        kind: Kind,
+        query: str,
+        filter: Filter,
+        limit: int,
+        *,
+        min_cosine: float | None = None,
+        width: int | None = None,
     ) -> SearchResult:
         """Find rows by words and meaning, best first, at most ``limit`` of those that pass the filter.
 
         Any string is a query. A blank one lists the newest rows that pass. ``min_cosine`` leaves out rows that are
-        known to be less similar. Raises ``InvalidArgument`` for a limit below 1 or above 1,000 and for a filter that
-        rows of this kind cannot have, and ``StoreError``.
+        known to be less similar. ``width`` asks for a quick search among so many candidates of each source, without
+        what stands beside them, and with the query embedded as it is. Raises ``InvalidArgument`` for a limit below 1
+        or above 1,000 and for a filter that rows of this kind cannot have, and ``StoreError``.
         """
-        asked = self.prepare(kind, query, filter, limit)
+        asked = self.prepare(kind, query, filter, limit, width)
         if asked is None:
             return self._newest(kind, filter, limit)
         with self._store.read() as unit:
@@ -87,7 +95,7 @@ class Searcher:
         ]
         return SearchResult(hits=tuple(hits), total=found.total, notes=asked.notes_on(found))
 
-    def prepare(self, kind: Kind, query: str, filter: Filter, limit: int) -> Prepared | None:
+    def prepare(self, kind: Kind, query: str, filter: Filter, limit: int, width: int | None = None) -> Prepared | None:
         """Read and embed a query; none for a blank one. Raises ``InvalidArgument`` for the limit."""
         if not 1 <= limit <= MAX_LIMIT:
             raise InvalidArgument(f"limit must be between 1 and {MAX_LIMIT:,}, not {limit}.")
@@ -97,10 +105,12 @@ class Searcher:
         notes = [CUT] if len(query) > MAX_QUERY_CHARS else []
         read = self.read(kind, asked)
         # Embedded outside of transactions: no connection is held while the model works.
-        embedded = self._embeddings.embed_query(read.rewritten) if self._embeddings is not None else None
+        embedded = None
+        if self._embeddings is not None:
+            embedded = self._embeddings.embed_query(read.rewritten if width is None else asked)
         if embedded is None:
             notes.append(WORDS_ONLY)
-        number = max(CANDIDATES, 2 * limit)
+        number = width or max(CANDIDATES, 2 * limit)
         wanted = CandidateQuery(
             kind=kind,
             filter=self._dated(filter),
@@ -110,8 +120,12 @@ class Searcher:
             by_words=number,
             by_vector=number,
             around=CANDIDATES,
-            reach=1,
-            ranges=[moments for period in read.periods if (moments := period.moments(read.zone)) is not None],
+            reach=1 if width is None else 0,
+            ranges=[
+                moments
+                for period in read.periods
+                if width is None and (moments := period.moments(read.zone)) is not None
+            ],
         )
         return Prepared(wanted, read, tuple(notes))
 

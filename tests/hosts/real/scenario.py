@@ -61,6 +61,21 @@ def conversation(model: Any) -> None:
     reopened.close()
 
 
+def relevance(model: Any) -> None:
+    """What the prompt of each request shows about the message that it answers."""
+    system = start_mira(model.url)
+    installation = install(system)
+    installation.memory.archival.insert("Greta keeps bees near Lund and sells heather honey.")
+    installation.memory.archival.insert("Olaf restores church organs in Malmö.")
+    for text in ("Who keeps bees and sells heather honey?", "Who restores church organs in Malmö?", "Thanks"):
+        model.add("I see.")
+        turn(system, text)
+    parts = [dynamic(one).partition("# Relevant memories")[2].partition("[end memories")[0] for one in model.requests]
+    FOUND["shown"] = [[name for name in ("Greta", "Olaf") if name in part] for part in parts]
+    installation.close()
+    FOUND["left"] = "Relevant memories" in system["working_memory"].get_prompt_content()
+
+
 def jobs(model: Any) -> None:
     system = start_mira(model.url)
     engine = system["automation_engine"]

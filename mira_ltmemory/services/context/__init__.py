@@ -1,0 +1,1 @@
+"""What of memory belongs into the prompt at this moment: no model is asked, and little is read."""
