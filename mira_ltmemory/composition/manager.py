@@ -176,7 +176,7 @@ class MemoryManager:
         ]
         every: list[Provider] = [
             CoreMemoryProvider(self.blocks, self._edit_tools()),
-            RelevantMemoriesProvider(self.relevant, zone, self.settings.prompt_relevant_chars, searches),
+            RelevantMemoriesProvider(self.relevant, zone, self.settings.prompt_relevant_chars, searches, self.uses),
             RecentInsightsProvider(self.insights, zone, self.settings.prompt_insights_chars),
             MemoryStatusProvider(self.status, self.problems, zone, searches, limit=self.settings.prompt_status_chars),
         ]

@@ -22,10 +22,10 @@ def shortened(text: str, limit: int) -> str:
     return (kept[:at] if at > len(kept) // 2 else kept).rstrip() + CUT
 
 
-def within(entries: Sequence[Entry], render: Callable[[Sequence[Entry]], str], limit: int) -> str:
-    """Render as many of the first entries as fit into ``limit`` characters; empty where not even one does."""
+def within(entries: Sequence[Entry], render: Callable[[Sequence[Entry]], str], limit: int) -> tuple[str, int]:
+    """Render as many of the first entries as fit into ``limit`` characters, and tell how many; else empty, and 0."""
     for number in range(len(entries), 0, -1):
         text = render(entries[:number])
         if len(text) <= limit:
-            return text
-    return ""
+            return text, number
+    return "", 0

@@ -58,4 +58,4 @@ class MemoryStatusProvider:
                 "memory_status", status=counts, problems=some, left_out=left_out, search_tools=self._search_tools
             )
 
-        return within(told, shown, self._limit) or shown(())
+        return within(told, shown, self._limit)[0] or shown(())

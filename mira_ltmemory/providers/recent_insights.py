@@ -25,7 +25,7 @@ class RecentInsightsProvider:
 
     def render(self) -> str:
         """Return the part, within its budget of characters; empty where there are no insights."""
-        return within([self._entry(row) for row in self._insights.current()], _shown, self._limit)
+        return within([self._entry(row) for row in self._insights.current()], _shown, self._limit)[0]
 
     def _entry(self, row: InsightRow) -> dict[str, object]:
         return {

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from mira_ltmemory.protocols import Kind, Role
 from mira_ltmemory.providers.budget import shortened, within
 from mira_ltmemory.services.context.relevant import Memory, RelevantMemories
+from mira_ltmemory.services.uses import UseService
 from mira_ltmemory.templates import render
 
 _SHARE = 3
@@ -24,17 +25,32 @@ class RelevantMemoriesProvider:
     name = "relevant_memories"
 
     def __init__(
-        self, memories: RelevantMemories, zone: ZoneInfo, limit: int, search_tools: Sequence[str] = ()
+        self,
+        memories: RelevantMemories,
+        zone: ZoneInfo,
+        limit: int,
+        search_tools: Sequence[str] = (),
+        uses: UseService | None = None,
     ) -> None:
         self._memories = memories
         self._zone = zone
         self._limit = limit
         self._search_tools = tuple(search_tools)
+        self._uses = uses
+        self._noted: Sequence[Memory] = ()
 
     def render(self) -> str:
         """Return the part, within its budget of characters."""
-        entries = [self._entry(memory) for memory in self._memories.current()]
-        return within(entries, self._shown, self._limit)
+        memories = self._memories.current()
+        text, number = within([self._entry(memory) for memory in memories], self._shown, self._limit)
+        self._note(memories, number)
+        return text
+
+    def _note(self, memories: Sequence[Memory], number: int) -> None:
+        """Note what was shown, once for each message that it was looked up for."""
+        if self._uses is not None and memories is not self._noted:
+            self._uses.shown(memory.hit for memory in memories[:number] if memory not in self._noted)
+        self._noted = memories
 
     def _shown(self, entries: Sequence[dict[str, str]]) -> str:
         return render("relevant_memories", memories=entries, search_tools=list(self._search_tools))

@@ -172,6 +172,26 @@ def test_a_turn_searches_once_and_embeds_once(memory: MemoryManager, chat: Chat)
     assert len(embedded) == 1 and not any("<=>" in one for one in again)
 
 
+def test_what_is_shown_is_noted_as_used_once_a_message(memory: MemoryManager, chat: Chat) -> None:
+    shown = memory.archival.insert("Greta keeps bees near Lund.").id
+    memory.archival.insert("The boiler hums at night.")
+    chat.say("What does my sister Greta do with her bees near Lund?")
+    provider = part(memory)
+    for _ in range(3):
+        assert "Greta keeps bees near Lund." in provider.render()
+    memory.archival.insert("Something else.")
+    provider.render()
+
+    def uses() -> list[tuple[Any, int]]:
+        with memory.store.read() as unit:
+            rows = unit.passages.execute(
+                "SELECT row_id, count FROM ltmemory.uses WHERE user_id = :user_id AND kind = 'passage'"
+            )
+            return [tuple(row) for row in rows]
+
+    assert uses() == [(shown, 1)]
+
+
 def test_what_was_forgotten_undone_or_ended_is_shown_no_longer(memory: MemoryManager, chat: Chat) -> None:
     provider = part(memory)
     stored = memory.archival.insert("Greta sells her honey under the name Hummel.")
