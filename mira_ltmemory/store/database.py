@@ -25,6 +25,12 @@ APP_ROLE = "ltmemory_app"
 """The role that connections run as: no superuser, no BYPASSRLS, owner of nothing."""
 
 EMBEDDED_DATABASE = "ltmemory"
+
+# An index scan goes on until enough rows pass the filter: relaxed_order costs a little order, which ranking restores.
+SCAN_SETTINGS = """
+SET hnsw.iterative_scan = relaxed_order; SET hnsw.ef_search = 100; SET hnsw.max_scan_tuples = 40000;
+SET hnsw.scan_mem_multiplier = 4
+"""
 _MIGRATION_LOCK = 0x6C746D656D  # any constant of our own: 'ltmem'
 _CONNECT_TIMEOUT_S = 10
 
@@ -183,7 +189,7 @@ def _engine(url: URL, **options: Any) -> Engine:
 
 def _app_engine(url: URL, pool_size: int, max_overflow: int) -> Engine:
     engine = _engine(url, pool_size=pool_size, max_overflow=max_overflow, pool_pre_ping=True)
-    event.listen(engine, "connect", _become_app_role)
+    event.listen(engine, "connect", _prepare_connection)
     try:
         with foreign_errors(), engine.connect() as connection:
             role, superuser, bypass = connection.execute(
@@ -200,12 +206,13 @@ def _app_engine(url: URL, pool_size: int, max_overflow: int) -> Engine:
     return engine
 
 
-def _become_app_role(connection: Any, _record: object) -> None:
-    """Give up the login role's rights once per connection, where the application role can be taken.
+def _prepare_connection(connection: Any, _record: object) -> None:
+    """Set up vector scans, and give up the login role's rights where the application role can be taken.
 
     Where it cannot, the connection stays what it is: `_app_engine` refuses a role that sees past users.
     """
     with connection.cursor() as cursor:
+        cursor.execute(SCAN_SETTINGS)
         cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s AND rolname <> current_user", (APP_ROLE,))
         if cursor.fetchone() is not None:
             try:

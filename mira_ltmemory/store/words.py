@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -95,15 +95,14 @@ _BLOCKS_OF = text(
 
 # Rarest terms first, until the budget of postings is spent; the rarest is always read. The first row holds the
 # totals and the fresh documents. One statement, so that a packing between two reads can neither hide nor double.
-_READ = text(
-    f"""
+_READ = f"""
     WITH totals AS (
         SELECT documents, length, next_document, packed FROM ltmemory.word_totals WHERE {_KEY}
     ), heads AS (
         SELECT term, documents, postings, sum(documents) OVER (ORDER BY documents, term) AS running
         FROM ltmemory.word_terms WHERE {_KEY} AND term = ANY(CAST(:terms AS bigint[]))
     )
-    SELECT NULL AS term, t.documents, t.length, t.next_document, f.packed_terms AS postings, f.heads
+    SELECT NULL AS term, t.documents, t.length, t.next_document, f.packed_terms AS postings, f.heads {{beside}}
     FROM totals t LEFT JOIN LATERAL (
         SELECT string_agg(terms, ''::bytea ORDER BY document) AS packed_terms,
             string_agg(int4send(document) || int4send(length) || int4send(octet_length(terms)), ''::bytea
@@ -113,10 +112,12 @@ _READ = text(
     UNION ALL
     SELECT h.term, h.documents, 0, 0, CASE WHEN h.running <= :budget OR h.running = h.documents THEN
         coalesce((SELECT string_agg(b.postings, ''::bytea ORDER BY b.first_document) FROM ltmemory.word_blocks b
-                  WHERE {_KEY} AND b.term = h.term), '') || h.postings END, NULL
+                  WHERE {_KEY} AND b.term = h.term), '') || h.postings END, NULL {{none}}
     FROM heads h
     """
-)
+
+
+_READ_COLUMNS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +125,14 @@ class Found:
     """What the index knows of some terms: ``postings`` by term, fresh documents included.
 
     ``unread`` are terms too frequent to be read: they have a frequency in ``corpus`` and no postings.
-    Documents are numbered below ``size``.
+    Documents are numbered below ``size``. ``beside`` is what else was read in the same statement, by name.
     """
 
     corpus: Corpus
     size: int
     postings: Mapping[int, NDArray[np.void]]
     unread: frozenset[int] = frozenset()
+    beside: Mapping[str, Any] = field(default_factory=dict)
 
 
 class WordRows(Rows):
@@ -208,9 +210,16 @@ class WordRows(Rows):
         )
         return int(counted.scalar_one())
 
-    def read(self, kind: Kind, terms: Sequence[int], budget: int) -> Found:
-        """Postings and statistics of terms; at most about ``budget`` packed postings are read, rarest terms first."""
-        rows = self.execute(_READ, kind=KIND_NUMBERS[kind], terms=list(terms), budget=budget).all()
+    def read(
+        self, kind: Kind, terms: Sequence[int], budget: int, beside: Sequence[str] = (), **parameters: Any
+    ) -> Found:
+        """Postings and statistics of terms; at most about ``budget`` packed postings are read, rarest terms first.
+
+        ``beside`` are named expressions that the same statement reads, with their ``parameters``; none of them is
+        read where the index holds nothing.
+        """
+        statement = _READ.format(beside="".join(f", {each}" for each in beside), none=", NULL" * len(beside))
+        rows = self.execute(statement, kind=KIND_NUMBERS[kind], terms=list(terms), budget=budget, **parameters).all()
         totals = next((row for row in rows if row.term is None), None)
         if totals is None:
             return Found(Corpus(0, 0, {}), 0, {})
@@ -229,7 +238,8 @@ class WordRows(Rows):
                 postings[row.term] = np.concatenate([older, postings[row.term]]) if row.term in postings else older
         corpus = Corpus(int(totals.documents), int(totals.length), frequencies)
         in_order = {term: postings[term] for term in terms if term in postings}
-        return Found(corpus, int(totals.next_document), in_order, frozenset(unread))
+        also = dict(list(totals._asdict().items())[_READ_COLUMNS:])
+        return Found(corpus, int(totals.next_document), in_order, frozenset(unread), also)
 
     def _lock(self, kind: int) -> int:
         locked = self.execute(f"SELECT packed FROM ltmemory.word_totals WHERE {_KEY} FOR UPDATE", kind=kind).scalar()

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from sqlalchemy import text
 
 from mira_ltmemory.errors import InvalidArgument
-from mira_ltmemory.protocols import Actor, Change, Clock, EmbeddingModel, Filter, Kind, Origin, Role
+from mira_ltmemory.protocols import Actor, Category, Change, Clock, EmbeddingModel, Filter, Kind, Origin, Role
 from mira_ltmemory.store.analysis import query_terms
 from mira_ltmemory.store.database import Database
 from mira_ltmemory.store.models import Conversation, Message, Passage, content_hash
 from mira_ltmemory.store.search import CandidateQuery, index_name, register_model
-from mira_ltmemory.store.search import rows as rows_module
-from mira_ltmemory.store.search.sql import VectorSide, candidates
+from mira_ltmemory.store.search import scope as scope_module
+from mira_ltmemory.store.search.sql import Plan, VectorSide, candidates
 from mira_ltmemory.store.unit_of_work import SqlUnitOfWork, Store
 from mira_ltmemory.store.vectors import PendingText
 
@@ -71,17 +71,24 @@ def add_messages(
     return rows
 
 
-def add_passages(store: Store, rows: Sequence[tuple[str, Sequence[str], str, int]], model_id: int) -> list[Passage]:
-    """Passages of (content, tags, tier, day)."""
+Row = tuple[str, Sequence[str], str, int]
+
+
+def add_passages(
+    store: Store, rows: Sequence[Row], model_id: int, more: Sequence[tuple[str, bool]] = ()
+) -> list[Passage]:
+    """Passages of (content, tags, tier, day); ``more`` gives the category of each, and whether it is ended."""
     with store.write(CHANGE) as unit:
         made = [
             Passage(
                 user_id=store.user_id, change_set_id=unit.change_set_id, id=uuid.uuid4(),
                 origin=(Origin.USER if day % 2 else Origin.WEB).value, content=content,
                 content_hash=content_hash(content), tags=list(tags), tier=tier, said_at=START + timedelta(days=day),
-                meta={"seed": number},
+                meta={"seed": number}, category=category, valid_until=START if ended else None,
             )
-            for number, (content, tags, tier, day) in enumerate(rows)
+            for number, ((content, tags, tier, day), (category, ended)) in enumerate(
+                zip(rows, more or [("note", False)] * len(rows), strict=True)
+            )
         ]  # fmt: skip
         unit.passages.add(made)
         unit.words.add(Kind.PASSAGE, [(row.id, row.content) for row in made])
@@ -128,6 +135,7 @@ passages = st.lists(
     ),
     max_size=12,
 )
+kinds = st.lists(st.tuples(st.sampled_from(Category).map(str), st.booleans()), min_size=12, max_size=12)
 filters = st.builds(
     Filter,
     tags=st.lists(st.sampled_from([*TAGS, "nowhere"]), max_size=2, unique=True).map(tuple),
@@ -136,6 +144,8 @@ filters = st.builds(
     start=st.one_of(st.none(), st.integers(0, 6).map(lambda day: START + timedelta(days=day))),
     end=st.one_of(st.none(), st.integers(0, 6).map(lambda day: START + timedelta(days=day))),
     tiers=st.sampled_from([(), ("hot",), ("cold",), ("hot", "cold")]),
+    categories=st.sampled_from([(), ("note",), ("fact", "insight"), ("other",)]),
+    include_ended=st.booleans(),
 )
 
 
@@ -148,21 +158,21 @@ def passes(row: Passage, wanted: Filter) -> bool:
         and (wanted.start is None or row.said_at >= wanted.start)
         and (wanted.end is None or row.said_at < wanted.end)
         and (not wanted.tiers or row.tier in wanted.tiers)
+        and (not wanted.categories or row.category in wanted.categories)
+        and (wanted.include_ended or row.valid_until is None)
     )
 
 
 @settings(max_examples=40)
-@given(rows=passages, wanted=filters, query=st.sampled_from(["river", "coffee tea", "absent"]))
+@given(rows=passages, more=kinds, wanted=filters, query=st.sampled_from(["river", "coffee tea", "absent"]))
 @pytest.mark.parametrize("exact_rows", [0, 5_000])
 def test_filters_equal_brute_force(
     database: Database, clock: Clock, model_id: int, monkeypatch: pytest.MonkeyPatch, exact_rows: int,
-    rows: list[tuple[str, list[str], str, int]], wanted: Filter, query: str,
+    rows: list[Row], more: list[tuple[str, bool]], wanted: Filter, query: str,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(rows_module, "EXACT_ROWS", exact_rows)
-    monkeypatch.setattr(rows_module, "EXACT_BALANCE_FILTERED", exact_rows)
-    monkeypatch.setattr(rows_module, "EXACT_BALANCE", exact_rows)
+    search_as_if_rows_were(monkeypatch, exact_rows)
     store = Store(database, uuid.uuid4(), clock)
-    made = add_passages(store, rows, model_id)
+    made = add_passages(store, rows, model_id, more[: len(rows)])
     expected = {str(row.id) for row in made if passes(row, wanted)}
     spoken = {str(row.id) for row in made if str(row.id) in expected and set(query.split()) & set(row.content.split())}
     with store.read() as unit:
@@ -175,17 +185,116 @@ def test_filters_equal_brute_force(
     assert {row.id for row in by_both.rows if row.eligible} == expected
     in_time = sorted((row for row in made if str(row.id) in expected), key=lambda row: str(row.id))
     assert newest == [str(row.id) for row in sorted(in_time, key=lambda row: row.said_at, reverse=True)]
-    if exact_rows:
-        assert by_both.total == len(expected)
+    assert by_both.total == len(expected)
+
+
+messages = st.lists(st.tuples(st.sampled_from(Role), st.sampled_from(Origin), st.integers(0, 4)), max_size=9)
+
+
+@settings(max_examples=30)
+@given(
+    rows=messages,
+    roles=st.lists(st.sampled_from(Role), max_size=2, unique=True).map(tuple),
+    origins=st.lists(st.sampled_from(Origin), max_size=2, unique=True).map(tuple),
+    bounds=st.tuples(st.none() | st.integers(0, 4), st.none() | st.integers(0, 4)),
+    in_first=st.booleans(),
+)
+@pytest.mark.parametrize("exact_rows", [0, 5_000])
+def test_filters_of_messages_equal_brute_force(
+    database: Database, clock: Clock, model_id: int, monkeypatch: pytest.MonkeyPatch, exact_rows: int,
+    rows: list[tuple[Role, Origin, int]], roles: tuple[Role, ...], origins: tuple[Origin, ...],
+    bounds: tuple[int | None, int | None], in_first: bool,
+) -> None:  # fmt: skip
+    search_as_if_rows_were(monkeypatch, exact_rows)
+    store = Store(database, uuid.uuid4(), clock)
+    made = [
+        add_messages(
+            store, ["river"], model_id, role=role.value, origin=origin.value, said_at=START + timedelta(days=day)
+        )
+        for role, origin, day in rows
+    ]
+    first, last = (None if day is None else START + timedelta(days=day) for day in bounds)
+    one = made[0][0].conversation_id if made and in_first else None
+    wanted = Filter(roles=roles, origins=origins, start=first, end=last, conversation_id=one)
+    expected = {
+        str(row.id)
+        for (row,) in made
+        if (not roles or row.role in roles) and (not origins or row.origin in origins)
+        and (first is None or row.said_at >= first) and (last is None or row.said_at < last)
+        and (one is None or row.conversation_id == one)
+    }  # fmt: skip
+    with store.read() as unit:
+        found = unit.search.candidates(
+            asked(Kind.MESSAGE, "river", filter=wanted, vector=direction(1), model_id=model_id)
+        )
+    assert {row.id for row in found.rows if row.eligible} == expected
+    assert found.total == len(expected)
+
+
+def search_as_if_rows_were(monkeypatch: pytest.MonkeyPatch, exact_rows: int) -> None:
+    """Few (every row is compared) or many (a sample decides, and the index leads)."""
+    for name in ("EXACT_ROWS", "EXACT_BALANCE_FILTERED", "EXACT_BALANCE"):
+        monkeypatch.setattr(scope_module, name, exact_rows)
+
+
+def tagged(store: Store, tag: str) -> set[UUID]:
+    """Ids of the passages that a filter on the tag finds."""
+    with store.read() as unit:
+        return {UUID(id) for id in unit.search.newest(Kind.PASSAGE, Filter(tags=(tag,)), 50)}
+
+
+def test_tags_follow_their_passages(store: Store, model_id: int) -> None:
+    long = "x" * 5_000
+    one, two = add_passages(store, [("a", ["red", long], "hot", 1), ("b", ["red", "red", "blue"], "hot", 2)], model_id)
+    assert tagged(store, "red") == {one.id, two.id} and tagged(store, "blue") == {two.id} == tagged(store, "blue")
+    assert tagged(store, long) == {one.id} and tagged(store, long + "x") == set()
+    with store.write(CHANGE) as unit:
+        unit.passages.execute(
+            "UPDATE ltmemory.passages SET tags = array_replace(tags, 'red', 'green') WHERE user_id = :user_id "
+            "AND id = :id", id=one.id,
+        )  # fmt: skip
+    assert tagged(store, "red") == {two.id} and tagged(store, "green") == {one.id} == tagged(store, long)
+    with store.write(CHANGE) as unit:
+        unit.passages.execute("DELETE FROM ltmemory.passages WHERE user_id = :user_id AND id = :id", id=two.id)
+    assert tagged(store, "red") == set() == tagged(store, "blue")
+    with store.read() as unit:
+        kept = unit.search.execute("SELECT count(*) FROM ltmemory.passage_tags WHERE user_id = :user_id").scalar()
+    assert kept == 2
+
+
+def test_rows_that_lie_far_from_the_query_are_found_all_the_same(
+    store: Store, model_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search_as_if_rows_were(monkeypatch, 0)
+    made = add_passages(store, [("river", ["rare"] if n < 9 else [], "hot", 1) for n in range(300)], model_id)
+    with store.read() as unit:
+        # The scan of the index ends early, as it would among many more rows.
+        unit.search.execute(
+            "SELECT set_config('hnsw.iterative_scan', 'off', true), set_config('hnsw.ef_search', '10', true)"
+        )
+        query = asked(Kind.PASSAGE, filter=Filter(tags=("rare",)), vector=direction(200), model_id=model_id)
+        found = unit.search.candidates(query)
+    assert {row.id for row in found.rows if row.eligible} == {str(row.id) for row in made[:9]}
+    assert found.exact
+
+
+def test_many_rows_are_estimated_from_a_sample(store: Store, model_id: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    search_as_if_rows_were(monkeypatch, 0)
+    add_passages(store, [("river", [], "hot" if n % 2 else "cold", n // 100) for n in range(1_000)], model_id)
+    with store.read() as unit:
+        half = unit.search.candidates(asked(Kind.PASSAGE, "river", filter=Filter(tiers=("cold",))))
+        late = unit.search.candidates(asked(Kind.PASSAGE, "river", filter=Filter(start=START + timedelta(days=9))))
+        newest = unit.search.candidates(asked(Kind.PASSAGE, "river", filter=Filter(include_ended=True)))
+    assert 400 < half.total < 600 and len([row for row in half.rows if row.eligible]) == 100
+    assert 60 < late.total < 140 and len([row for row in late.rows if row.eligible]) == 100
+    assert newest.total == 1_000
 
 
 @pytest.mark.parametrize("exact_rows", [0, 5_000])
 def test_message_filters_hold_for_neighbours_too(
     store: Store, model_id: int, monkeypatch: pytest.MonkeyPatch, exact_rows: int
 ) -> None:
-    monkeypatch.setattr(rows_module, "EXACT_ROWS", exact_rows)
-    monkeypatch.setattr(rows_module, "EXACT_BALANCE_FILTERED", exact_rows)
-    monkeypatch.setattr(rows_module, "EXACT_BALANCE", exact_rows)
+    search_as_if_rows_were(monkeypatch, exact_rows)
     rows = add_messages(store, [f"river number {n}" for n in range(8)], model_id)
     add_messages(store, ["river elsewhere"], model_id)
     for wanted, expected in [
@@ -295,15 +404,17 @@ def test_plans_use_the_indexes_as_the_application_role(database: Database, store
     vector = "[" + ",".join(str(number) for number in direction(1)) + "]"
     with store.read() as unit:
         assert unit.search.execute("SELECT current_user").scalar() == "ltmemory_app"
-        leading = VectorSide(model_id, DIMENSION, exact=False)
+        leading = VectorSide(model_id, DIMENSION, Plan.INDEX)
         plan = explained(unit, leading.nearest(Kind.MESSAGE, "true"), vector=vector, nearest=10)
         assert index_name(model_id, Kind.MESSAGE) in plan
-        exact = VectorSide(model_id, DIMENSION, exact=True)
+        exact = VectorSide(model_id, DIMENSION, Plan.EXACT)
         plan = explained(unit, exact.nearest(Kind.MESSAGE, "true"), vector=vector, nearest=10)
         assert index_name(model_id, Kind.MESSAGE) not in plan
         unit.search.execute("SET LOCAL enable_seqscan = off")  # nobody else's rows are in the way of reading all
         whole = candidates(Kind.MESSAGE, "true", leading, reach=2)
-        plan = explained(unit, whole, vector=vector, nearest=10, kind_number=1, documents=[5, 9], excerpt=100, around=9)
+        plan = explained(
+            unit, whole, vector=vector, mean=vector, nearest=10, kind_number=1, documents=[5, 9], excerpt=100, around=9
+        )
     assert "Seq Scan" not in plan
     for index in ("pk_word_documents", "pk_messages", "ix_messages_user_id_conversation_id_position", "pk_vectors"):
         assert index in plan

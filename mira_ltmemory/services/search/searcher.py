@@ -13,7 +13,7 @@ from mira_ltmemory.protocols import Filter, Hit, Kind, Origin, Role, SearchResul
 from mira_ltmemory.services.search.periods import MAX_PERIODS
 from mira_ltmemory.services.search.query import Query, Voices, analyse
 from mira_ltmemory.services.search.rank import Ranking, rank
-from mira_ltmemory.store.search import CandidateQuery, Candidates, Details, Speakers
+from mira_ltmemory.store.search import CandidateQuery, Candidates, Centre, Details, Speakers
 from mira_ltmemory.store.unit_of_work import Store
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class Searcher:
         self._embeddings = embeddings
         self._zone = zone
         self._speakers = Speakers()  # replaced as a whole: several threads may search
+        self._centres: dict[Kind, Centre] = {}
 
     def search(
         self,
@@ -84,7 +85,9 @@ class Searcher:
         if asked is None:
             return self._newest(kind, filter, limit)
         with self._store.read() as unit:
-            found = unit.search.candidates(asked.wanted)
+            found = unit.search.candidates(replace(asked.wanted, centre=self._centres.get(kind)))
+            if found.centre is not None:
+                self._centres[kind] = found.centre
             ranking = rank(found, asked.read)
             chosen = in_order(found, ranking, min_cosine)[:limit]
             details = unit.search.details(kind, [found.rows[index].id for index in chosen])
@@ -130,8 +133,9 @@ class Searcher:
         return Prepared(wanted, read, tuple(notes))
 
     def forget(self) -> None:
-        """Forget who speaks; the next search asks again."""
+        """Forget who speaks and what is usual; the next search asks again."""
         self._speakers = Speakers()
+        self._centres = {}
 
     def read(self, kind: Kind, text: str) -> Query:
         """What a query asks, given who speaks in the store and what time it is."""

@@ -22,6 +22,7 @@ from mira_ltmemory.store.models.base import (
 from mira_ltmemory.store.models.consolidation import ColdText, ConsolidationMark, Use
 from mira_ltmemory.store.models.derived import (
     EmbeddingModelRow,
+    PassageTag,
     PendingEmbedding,
     Vector,
     WordBlock,
@@ -84,6 +85,7 @@ __all__ = [
     "Message",
     "MessageVersion",
     "Passage",
+    "PassageTag",
     "PassageVersion",
     "PendingEmbedding",
     "Relation",

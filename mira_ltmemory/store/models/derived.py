@@ -68,6 +68,17 @@ class PendingEmbedding(Base, table=True):
     enqueued_by: int = Field(sa_type=BigInteger, nullable=False)
 
 
+class PassageTag(Base, table=True):
+    """A tag of a present passage, by the tag's hash as `content_hash` makes it. Triggers of ``passages`` keep it."""
+
+    __tablename__ = "passage_tags"
+    __table_args__ = (to_user(),)
+
+    user_id: UUID = Field(primary_key=True)
+    tag_hash: UUID = Field(primary_key=True)
+    passage_id: UUID = Field(primary_key=True)
+
+
 class WordTotal(Base, table=True):
     """What is known of all documents of one kind of one user: how many, their words, and the next number.
 

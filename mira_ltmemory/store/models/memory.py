@@ -93,6 +93,7 @@ class Message(MessageColumns, table=True):
         Index(None, "user_id", "conversation_id", "position"),
         Index(None, "user_id", "said_at"),
         Index(None, "user_id", "change_set_id"),
+        Index("ix_messages_user_id_role_origin", "user_id", "role", "origin"),
     )
 
 
@@ -128,6 +129,7 @@ class Passage(PassageColumns, table=True):
         Index(None, "user_id", "said_at"),
         Index(None, "user_id", "content_hash"),
         Index(None, "user_id", "change_set_id"),
+        Index("ix_passages_user_id_category_tier_origin", "user_id", "category", "tier", "origin"),
     )
 
 

@@ -1,19 +1,20 @@
-"""Registers embedding models and builds the vector indexes that belong to them: definitions, made by the owner."""
+"""Registers embedding models, and says which vector indexes belong to them: definitions, made by the owner."""
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
+
 from sqlalchemy import Connection, text
 
+from mira_ltmemory.errors import StoreError
 from mira_ltmemory.protocols import EmbeddingModel, Kind
 from mira_ltmemory.store.database import Database, foreign_errors
 
 INDEXED_KINDS = (Kind.MESSAGE, Kind.PASSAGE)
 
-_REGISTRATION_LOCK = 0x6C746D656E  # any constant of our own
-
-# pgvector's defaults: at 200,000 rows they reach recall@10 .995 with ef_search 100, and each insert costs as much as
-# ef_construction says.
-_M, _EF_CONSTRUCTION = 16, 64
+_DEFINITION_LOCK = 0x6C746D656E  # any constant of our own
+_LOCK_POLL_S, _LOCK_WAIT_S = 0.05, 30.0
 
 _FIND = text(
     "SELECT id FROM ltmemory.embedding_models WHERE name = :name AND sha256 = :sha256 AND dimension = :dimension"
@@ -27,15 +28,46 @@ _INSERT = text(
 
 # Partial, so that models of several dimensions share the table; queries repeat the cast and both constants.
 _CREATE = """
-CREATE INDEX IF NOT EXISTS {name} ON ltmemory.vectors
+CREATE INDEX {concurrently} IF NOT EXISTS {name} ON ltmemory.vectors
 USING hnsw ((embedding::halfvec({dimension})) halfvec_cosine_ops) WITH (m = {m}, ef_construction = {ef_construction})
 WHERE model_id = {model_id} AND kind = '{kind}'
 """
 
 
+@dataclass(frozen=True, slots=True)
+class HnswSettings:
+    """How an HNSW graph is built: links of a node, and candidates looked at for each."""
+
+    m: int
+    ef_construction: int
+
+
+def settings_for(rows: int) -> HnswSettings:
+    """What an index of so many rows is built with: more work where a poorer graph would be felt.
+
+    Every later insert costs as much as ``ef_construction`` says.
+    """
+    return HnswSettings(16, 64) if rows < 500_000 else HnswSettings(16, 100)
+
+
 def index_name(model_id: int, kind: Kind) -> str:
     """Name of the vector index of a model and a kind. ``hnsw_`` is what drift checks leave alone."""
     return f"hnsw_vectors_{model_id}_{kind.value}"
+
+
+def index_definition(
+    model_id: int, kind: Kind, dimension: int, built: HnswSettings, *, concurrently: bool = False
+) -> str:
+    """The statement that makes the vector index of a model and a kind, where it is not there."""
+    return _CREATE.format(
+        name=index_name(model_id, kind),
+        dimension=int(dimension),
+        m=built.m,
+        ef_construction=built.ef_construction,
+        model_id=int(model_id),
+        kind=kind.value,
+        concurrently="CONCURRENTLY" if concurrently else "",
+    )
 
 
 def register_model(database: Database, model: EmbeddingModel) -> int:
@@ -49,13 +81,29 @@ def register_model(database: Database, model: EmbeddingModel) -> int:
     if known is not None:
         return known
     with database.owner() as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _REGISTRATION_LOCK})
+        take_definition_lock(connection)
         found = connection.execute(_FIND, _identity(model)).scalar()
         if found is None:
             found = connection.execute(_INSERT, {**_identity(model), "max_tokens": model.max_tokens}).scalar_one()
         for kind in INDEXED_KINDS:
-            _create_index(connection, int(found), kind, model.dimension)
+            connection.execute(text(index_definition(int(found), kind, model.dimension, settings_for(0))))
         return int(found)
+
+
+def take_definition_lock(connection: Connection, *, for_session: bool = False, wait_s: float = _LOCK_WAIT_S) -> None:
+    """Let one process at a time change definitions: until the transaction or, ``for_session``, the connection ends.
+
+    Asked again and again, because building an index concurrently waits for whoever waits in a statement of its own.
+    Raises ``StoreError`` where another process keeps it longer than ``wait_s``.
+    """
+    ask = text(f"SELECT pg_try_advisory_{'' if for_session else 'xact_'}lock(:key)")
+    until = time.monotonic() + wait_s
+    while not connection.execute(ask, {"key": _DEFINITION_LOCK}).scalar():
+        if time.monotonic() > until:
+            raise StoreError(
+                f"Another process has been changing the database's indexes for {wait_s:g} s. Try again when it is done."
+            )
+        time.sleep(_LOCK_POLL_S)
 
 
 def _registered(connection: Connection, model: EmbeddingModel) -> int | None:
@@ -65,18 +113,6 @@ def _registered(connection: Connection, model: EmbeddingModel) -> int | None:
     names = [index_name(int(found), kind) for kind in INDEXED_KINDS]
     there = connection.execute(_COUNT_INDEXES, {"names": names}).scalar_one()
     return int(found) if there == len(names) else None
-
-
-def _create_index(connection: Connection, model_id: int, kind: Kind, dimension: int) -> None:
-    statement = _CREATE.format(
-        name=index_name(model_id, kind),
-        dimension=int(dimension),
-        m=_M,
-        ef_construction=_EF_CONSTRUCTION,
-        model_id=int(model_id),
-        kind=kind.value,
-    )
-    connection.execute(text(statement))
 
 
 def _identity(model: EmbeddingModel) -> dict[str, object]:

@@ -103,7 +103,7 @@ class PastRows(Rows):
         return [_details(row) for row in rows[:limit]], len(rows)
 
     def _rows(self, query: CandidateQuery, moment: int) -> Sequence[Any]:
-        passes = condition(query.kind, query.filter)
+        passes = condition(query.kind, query.filter, past=True)
         parameters: dict[str, Any] = {"kind_number": KIND_NUMBERS[query.kind], "moment": moment, **passes.parameters}
         cosine, code, vectors = "NULL::real", "NULL::bytea", ""
         if query.vector is not None:

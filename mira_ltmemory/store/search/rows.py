@@ -1,14 +1,13 @@
 """Gathers the candidates of one search: by words, by meaning, from ranges of time, and what stands beside them.
 
-Statements of a search: of passages, how many are ended; the words' postings; the filter's count, where there is a
-filter or the vector plan depends on the size; the candidates with their features; at the end, `details` of the rows
-that are shown.
+Statements of a search: the words' postings, with what decides on the plan; where there is a filter, what it leaves;
+the candidates with their features; at the end, `details` of the rows that are shown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -18,8 +17,11 @@ import numpy as np
 from mira_ltmemory.protocols import Filter, Kind
 from mira_ltmemory.store.postings import Corpus, best, bm25, counts_in, counts_of
 from mira_ltmemory.store.rows import Rows
+from mira_ltmemory.store.search import scope as scope_module
+from mira_ltmemory.store.search.centre import Centre, CentreRows
 from mira_ltmemory.store.search.index import index_name
-from mira_ltmemory.store.search.sql import ENDED, TABLES, Condition, VectorSide, candidates, condition
+from mira_ltmemory.store.search.scope import Scope, ScopeRows
+from mira_ltmemory.store.search.sql import ENDED, TABLES, Condition, Plan, VectorSide, candidates, condition
 from mira_ltmemory.store.search.voices import Speakers, VoiceRows
 from mira_ltmemory.store.words import KIND_NUMBERS, Found
 
@@ -31,51 +33,26 @@ if TYPE_CHECKING:
 POSTINGS_BUDGET = 60_000
 """Packed postings that one search reads at most: all of them for a user of some 30,000 messages."""
 
-EXACT_ROWS = 3_000
-"""Up to so many rows every vector is compared: a few ms, and nothing is missed."""
-
-EXACT_BALANCE, EXACT_BALANCE_FILTERED = 50.0, 30.0
-"""Times the square root of the index's rows: up to there, comparing every row costs no more than the index would.
-
-Of an index of m rows, comparing n costs about n * 3.5 us (8.5 us where a filter has them looked up one by one); to
-find 100 of them, the index visits 100 * m / n of its own at 80 us each, and may lose its way: with 121,000 rows, a
-filter that leaves 10,000 took 82 ms exactly and 121 ms through the index, one that leaves 3,000 took 30 and 208 ms.
-"""
-
 EXCERPT_CHARS = 2_000
 """Characters of a candidate's content that a ranking sees."""
 
-_FIRST_CHUNK = 1_000
-_FEW_VECTORS = 20.0
+_LEAST_CHUNK, _MOST_CHUNK = 200, 20_000
+_FOUND_ENOUGH = 25
+_LOOKED_THROUGH = 200_000
 _IN_RANGE = 2_000
 _COUNTED_ENDED = 10_000
-
-_SCOPE = """
-WITH passing AS MATERIALIZED (
-    SELECT r.id FROM {table} r WHERE r.user_id = :user_id AND {passes} LIMIT :most + 1
-), counted AS (SELECT count(*) AS n FROM passing)
-SELECT n, CASE WHEN n <= :most THEN (
-    SELECT string_agg(int4send(d.document), ''::bytea) FROM passing p JOIN ltmemory.word_documents d
-    ON d.user_id = :user_id AND d.kind = :kind_number AND d.row_id = p.id
-) END AS documents FROM counted
-"""
 
 _PASSING = """
 SELECT d.document FROM ltmemory.word_documents d JOIN {table} r ON r.user_id = :user_id AND r.id = d.row_id
 WHERE d.user_id = :user_id AND d.kind = :kind_number AND d.document = ANY(CAST(:documents AS int[])) AND {passes}
 """
 
-_ENDED = f"""
-SELECT count(*) FROM (SELECT FROM {{table}} r WHERE r.user_id = :user_id AND {ENDED} LIMIT :most) e
+# Read beside the words, in the same statement: how many rows are ended, and the planner's count of the index's rows.
+_BESIDE = f"""
+(SELECT count(*) FROM (SELECT FROM {{table}} r WHERE r.user_id = :user_id AND {ENDED} LIMIT {_COUNTED_ENDED}) e)
+    AS ended
 """
-
-# The planner's own count of the index's rows: close, and free.
-_INDEX_ROWS = "SELECT reltuples FROM pg_class WHERE oid = to_regclass(:name)"
-
-_SCAN_SETTINGS = """
-SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hnsw.ef_search', :ef_search, true),
-    set_config('hnsw.max_scan_tuples', '40000', true), set_config('hnsw.scan_mem_multiplier', '4', true)
-"""
+_INDEX_ROWS = "(SELECT reltuples FROM pg_class WHERE oid = to_regclass(:index)) AS indexed"
 
 _NEWEST = """
 SELECT r.id FROM {table} r WHERE r.user_id = :user_id AND {passes} ORDER BY r.said_at DESC, r.id LIMIT :limit
@@ -103,7 +80,7 @@ class CandidateQuery:
 
     ``ranges`` are times (start inclusive, end exclusive) whose rows are candidates too; they filter nothing.
     ``reach`` is how many neighbours on either side come with the ``around`` best messages of each source: the
-    first is a candidate itself.
+    first is a candidate itself. ``centre`` is what an earlier search found to be usual.
     """
 
     kind: Kind
@@ -117,6 +94,7 @@ class CandidateQuery:
     per_range: int = 50
     reach: int = 2
     around: int = 40
+    centre: Centre | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +122,7 @@ class Candidates:
 
     ``cosine`` (n,) is nan without a vector; ``counts`` (n, t) tells how often each term occurs and ``lengths`` (n,)
     the words; ``previous`` and ``next`` (n,) are indexes of the neighbours in the conversation, -1 where unknown.
-    ``total`` counts the rows that the filter leaves;
-    a count that goes far beyond what an exact search could take in ends there.
+    ``total`` is how many rows the filter leaves: counted where they are few, else estimated from a sample.
     ``unread`` are frequent words that were scored and not searched for. ``centred`` (n,) is the cosine of what tells
     row and query from the usual row: texts of one user resemble each other, and a bland one resembles every query.
     """
@@ -163,6 +140,7 @@ class Candidates:
     exact: bool
     unread: tuple[str, ...] = ()
     centred: NDArray[np.float64] | None = None
+    centre: Centre | None = None
 
     @property
     def eligible(self) -> NDArray[np.bool_]:
@@ -193,31 +171,27 @@ class Details:
     confidence: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Scope:
-    """What the filter leaves: how many rows, and their documents where they are few enough to be named."""
-
-    total: int
-    documents: NDArray[np.int32] | None = field(default=None)
-
-
 class SearchRows(Rows):
     """Searches over the user's messages and passages."""
 
     def candidates(self, query: CandidateQuery) -> Candidates:
         """Find candidates and their features. Raises ``InvalidArgument`` for a filter that the kind cannot have."""
-        passes = self._condition(query.kind, query.filter)
-        found = self._unit.words.read(query.kind, list(query.terms.values()), POSTINGS_BUDGET)
-        most = self._exact_limit(query, passes, found.corpus.documents)
-        scope = self._scope(query.kind, passes, found, most)
+        passes, found, indexed = self._open(query)
+        most = _exact_limit(query, passes, found.corpus.documents, indexed)
+        scope = self._scope(query, passes, found, most)
         documents = self._by_words(query, passes, found, scope)
-        side = None
-        if query.vector is not None:
-            side = VectorSide(query.model_id, len(query.vector), exact=scope.total <= most)
-            if not side.exact:
-                self.execute(_SCAN_SETTINGS, ef_search=str(max(query.by_vector, 40)))
-        rows = self._gather(query, passes, documents, side, terms=bool(found.unread))
-        return _assemble(query, rows, found, scope.total, exact=side is None or side.exact)
+        side, centre = _side(query, Plan.GIVEN if scope.nearest is not None else _plan(scope, most)), None
+        if side is not None:
+            centre = self._centre(query, side, found.corpus.documents)
+        rows = self._gather(query, passes, documents, side, centre, scope.nearest, terms=bool(found.unread))
+        if side is not None and side.plan is Plan.INDEX and _too_few(rows, query, scope):
+            # The index went through as many rows as it may and found few that pass: they lie far from the query.
+            scope = ScopeRows(self._unit).few(query.kind, passes, _LOOKED_THROUGH, side, **_near(query))
+            if scope.nearest is not None:
+                side = replace(side, plan=Plan.GIVEN)
+                rows = self._gather(query, passes, documents, side, centre, scope.nearest, terms=bool(found.unread))
+        exact = side is None or side.plan is not Plan.INDEX
+        return _assemble(query, rows, found, scope.total, centre, exact=exact)
 
     def speakers(self, known: Speakers) -> Speakers:
         """Who speaks in the user's messages, given what was known before."""
@@ -230,8 +204,10 @@ class SearchRows(Rows):
         return [str(row.id) for row in self.execute(statement, limit=limit, **passes.parameters)]
 
     def count(self, kind: Kind, wanted: Filter) -> int:
-        """How many rows pass, as ``Candidates.total`` counts."""
-        return self._scope(kind, self._condition(kind, wanted), self._unit.words.read(kind, [], 0), EXACT_ROWS).total
+        """How many rows pass, as ``Candidates.total`` tells."""
+        query = CandidateQuery(kind=kind, filter=wanted, terms={})
+        passes, found, _ = self._open(query)
+        return self._scope(query, passes, found, scope_module.EXACT_ROWS).total
 
     def details(self, kind: Kind, ids: Sequence[UUID | str]) -> dict[str, Details]:
         """Rows in full, by id as text; rows that are gone are left out."""
@@ -244,31 +220,43 @@ class SearchRows(Rows):
             for row in rows
         }  # fmt: skip
 
-    def _condition(self, kind: Kind, wanted: Filter) -> Condition:
-        """Read a filter; one that only leaves out ended rows costs nothing where there are none."""
-        passes = condition(kind, wanted)
-        if not passes.current_only:
-            return passes
-        counted = self.execute(_ENDED.format(table=TABLES[kind]), most=_COUNTED_ENDED, **passes.parameters)
-        left_out = int(counted.scalar_one())
-        return Condition() if left_out == 0 else replace(passes, left_out=left_out)
+    def _open(self, query: CandidateQuery) -> tuple[Condition, Found, int]:
+        """The filter, the words' postings and how many rows the vector index holds, read at once.
 
-    def _scope(self, kind: Kind, passes: Condition, found: Found, most: int) -> _Scope:
+        A filter that only leaves out ended rows is none where there are none.
+        """
+        passes = condition(query.kind, query.filter)
+        beside, parameters = [], {}
+        if passes.current_only:
+            beside.append(_BESIDE.format(table=TABLES[query.kind]))
+            parameters = dict(passes.parameters)
+        if query.vector is not None:
+            beside.append(_INDEX_ROWS)
+            parameters["index"] = f"ltmemory.{index_name(query.model_id, query.kind)}"
+        terms = list(query.terms.values())
+        found = self._unit.words.read(query.kind, terms, POSTINGS_BUDGET, beside, **parameters)
+        if passes.current_only:
+            ended = int(found.beside.get("ended") or 0)
+            passes = Condition() if ended == 0 else replace(passes, left_out=ended)
+        return passes, found, int(found.beside.get("indexed") or 0)
+
+    def _scope(self, query: CandidateQuery, passes: Condition, found: Found, most: int) -> Scope:
+        documents = found.corpus.documents
         if passes.everything:
-            return _Scope(found.corpus.documents)
-        if 0 < passes.left_out < _COUNTED_ENDED and found.corpus.documents - passes.left_out > most:
-            return _Scope(found.corpus.documents - passes.left_out)
-        row = self.execute(
-            _SCOPE.format(table=TABLES[kind], passes=passes.sql),
-            kind_number=KIND_NUMBERS[kind],
-            most=most,
-            **passes.parameters,
-        ).one()
-        if row.n > most:
-            return _Scope(int(row.n))
-        return _Scope(int(row.n), np.frombuffer(row.documents or b"", ">i4").astype(np.int32))
+            return Scope(documents)
+        if 0 < passes.left_out < _COUNTED_ENDED and documents - passes.left_out > most:
+            left = documents - passes.left_out
+            return Scope(left, left / documents)
+        side = _side(query, Plan.EXACT)
+        return ScopeRows(self._unit).read(query.kind, passes, documents, found.size, most, side, **_near(query))
 
-    def _by_words(self, query: CandidateQuery, passes: Condition, found: Found, scope: _Scope) -> list[int]:
+    def _centre(self, query: CandidateQuery, side: VectorSide, documents: int) -> Centre:
+        known = query.centre
+        if known is not None and known.still_holds(query.kind, side.model_id, documents):
+            return known
+        return CentreRows(self._unit).read(query.kind, side, documents)
+
+    def _by_words(self, query: CandidateQuery, passes: Condition, found: Found, scope: Scope) -> list[int]:
         if not found.postings:
             return []
         scores = bm25(found.corpus, found.postings, found.size)
@@ -277,33 +265,30 @@ class SearchRows(Rows):
         if scope.documents is not None:
             known = scope.documents[scope.documents < found.size]
             return list(map(int, best(scores, query.by_words, known)))
-        return self._passing(query, passes, best(scores, found.size).tolist())
+        return self._passing(query, passes, scores, scope.share)
 
-    def _passing(self, query: CandidateQuery, passes: Condition, ranked: list[int]) -> list[int]:
-        """The first documents that pass a filter which leaves many rows: looked up best first, in growing chunks."""
+    def _passing(
+        self, query: CandidateQuery, passes: Condition, scores: NDArray[np.float32], share: float
+    ) -> list[int]:
+        """The best documents that pass a filter which leaves many: looked up best first, about as many as it takes."""
         statement = _PASSING.format(table=TABLES[query.kind], passes=passes.sql)
         kept: list[int] = []
-        start, size = 0, _FIRST_CHUNK
+        start, size = 0, int(min(max(1.5 * query.by_words / max(share, 1e-3), _LEAST_CHUNK), _MOST_CHUNK))
+        ranked: list[int] = best(scores, size).tolist()
         while start < len(ranked) and len(kept) < query.by_words:
             chunk = ranked[start : start + size]
             rows = self.execute(statement, kind_number=KIND_NUMBERS[query.kind], documents=chunk, **passes.parameters)
             passing = {row.document for row in rows}
             kept += [document for document in chunk if document in passing]
             start, size = start + size, size * 4
+            if len(kept) < query.by_words and start == len(ranked) > len(chunk) // 2:
+                ranked = best(scores, start + size).tolist()
         return kept[: query.by_words]
 
-    def _exact_limit(self, query: CandidateQuery, passes: Condition, documents: int) -> int:
-        """Up to how many rows every vector is compared in place of asking the approximate index."""
-        if query.vector is None or documents <= EXACT_ROWS:
-            return EXACT_ROWS
-        name = f"ltmemory.{index_name(query.model_id, query.kind)}"
-        rows = max(float(self.execute(_INDEX_ROWS, name=name).scalar() or 0), documents)
-        balance = EXACT_BALANCE if passes.everything else EXACT_BALANCE_FILTERED
-        return max(EXACT_ROWS, int(balance * rows**0.5))
-
     def _gather(
-        self, query: CandidateQuery, passes: Condition, documents: list[int], side: VectorSide | None, *, terms: bool
-    ) -> Sequence[Any]:
+        self, query: CandidateQuery, passes: Condition, documents: list[int], side: VectorSide | None,
+        centre: Centre | None, nearest: list[str] | None, *, terms: bool,
+    ) -> Sequence[Any]:  # fmt: skip
         statement = candidates(query.kind, passes.sql, side, ranges=len(query.ranges), reach=query.reach, terms=terms)
         parameters: dict[str, Any] = {
             "kind_number": KIND_NUMBERS[query.kind],
@@ -313,8 +298,8 @@ class SearchRows(Rows):
             "reach": query.reach,
             **passes.parameters,
         }
-        if query.vector is not None:
-            parameters |= {"vector": _literal(query.vector), "nearest": query.by_vector}
+        if side is not None and centre is not None:
+            parameters |= {**_near(query), "mean": _literal(centre.mean), "nearest_ids": nearest or []}
         for number, (start, end) in enumerate(query.ranges):
             parameters |= {f"from_{number}": start, f"to_{number}": end}
         if query.ranges:
@@ -322,41 +307,62 @@ class SearchRows(Rows):
         return self.execute(statement, **parameters).all()
 
 
+def _exact_limit(query: CandidateQuery, passes: Condition, documents: int, indexed: int) -> int:
+    """Up to how many rows every vector is compared in place of asking the approximate index."""
+    if query.vector is None or documents <= scope_module.EXACT_ROWS:
+        return scope_module.EXACT_ROWS
+    balance = scope_module.EXACT_BALANCE if passes.everything else scope_module.EXACT_BALANCE_FILTERED
+    return max(scope_module.EXACT_ROWS, int(balance * max(indexed, documents) ** 0.5))
+
+
+def _plan(scope: Scope, most: int) -> Plan:
+    return Plan.EXACT if scope.total <= most else Plan.INDEX
+
+
+def _side(query: CandidateQuery, plan: Plan) -> VectorSide | None:
+    return None if query.vector is None else VectorSide(query.model_id, len(query.vector), plan)
+
+
+def _near(query: CandidateQuery) -> dict[str, Any]:
+    return {} if query.vector is None else {"vector": _literal(query.vector), "nearest": query.by_vector}
+
+
+def _too_few(rows: Sequence[Any], query: CandidateQuery, scope: Scope) -> bool:
+    found = sum(bool(row.near) for row in rows)
+    return found < min(query.by_vector, _FOUND_ENOUGH) and found < scope.total
+
+
 def _literal(vector: Vectors) -> str:
     return "[" + ",".join(f"{number:.6g}" for number in vector.tolist()) + "]"
 
 
-def _assemble(query: CandidateQuery, rows: Sequence[Any], found: Found, total: int, *, exact: bool) -> Candidates:
+def _assemble(
+    query: CandidateQuery, rows: Sequence[Any], found: Found, total: int, centre: Centre | None, *, exact: bool
+) -> Candidates:
     rows = sorted(rows, key=_place)
     terms = list(query.terms.values())
     previous, following = _links(rows, query.reach)
+    cosine = np.array([row.cosine for row in rows], dtype=np.float64)
+    centred = None
+    if centre is not None and query.vector is not None:
+        usual = np.array([row.usual for row in rows], dtype=np.float64)
+        centred = centre.without(cosine, usual, query.vector)
     return Candidates(
         rows=[_candidate(row) for row in rows],
         words=list(query.terms),
         corpus=found.corpus,
         idf=found.corpus.idf(terms),
-        cosine=np.array([np.nan if row.cosine is None else row.cosine for row in rows], dtype=np.float64),
+        cosine=cosine,
         counts=_counts(rows, found, terms),
         lengths=np.array([row.length or 0 for row in rows], dtype=np.float64),
         previous=previous,
         next=following,
         total=total,
         exact=exact,
-        centred=_centred(rows),
+        centred=centred,
+        centre=centre,
         unread=tuple(word for word, term in query.terms.items() if term in found.unread),
     )
-
-
-def _centred(rows: Sequence[Any]) -> NDArray[np.float64]:
-    """Cosines less the mean vector, which counts the less the fewer vectors it was made from."""
-    table = np.array(
-        [(row.cosine, row.row_usual, row.asked_usual, row.usual_usual, row.sample) for row in rows], dtype=np.float64
-    ).reshape(len(rows), 5)
-    cosine, of_row, of_query, of_mean, sample = table.T
-    share = sample / (sample + _FEW_VECTORS)
-    of_row, of_query, of_mean = share * of_row, share * of_query, share**2 * of_mean
-    norms = np.maximum((1 - 2 * of_row + of_mean) * (1 - 2 * of_query + of_mean), 1e-6)
-    return np.asarray((cosine - of_row - of_query + of_mean) / np.sqrt(norms))
 
 
 def _counts(rows: Sequence[Any], found: Found, terms: Sequence[int]) -> NDArray[np.float64]:

@@ -5,11 +5,16 @@ Every row of memory is ``r``. Only our own names, numbers and kinds are put into
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from mira_ltmemory.errors import InvalidArgument
 from mira_ltmemory.protocols import Filter, Kind
+from mira_ltmemory.store.models import content_hash
+
+_OWN = "r.user_id = :user_id"
 
 TABLES = {Kind.MESSAGE: "ltmemory.messages", Kind.PASSAGE: "ltmemory.passages"}
 
@@ -24,15 +29,11 @@ CURRENT = f"(r.valid_until IS NULL OR r.valid_until > {_MOMENT})"
 
 ENDED = f"r.valid_until IS NOT NULL AND r.valid_until <= {_MOMENT}"
 
-SAMPLED = 500
-"""Vectors of the user whose mean is what is usual: the first by id, which is as good as by chance."""
-
-# Inner products with the mean of a sample of the vectors: what tells a row or a query from the usual one.
-_CENTRED = (
-    "m.sample, m.asked AS asked_usual, m.usual AS usual_usual, "
-    "-(CAST(v.embedding AS halfvec({dimension})) <#> m.mean) AS row_usual"
+# From the index: arrays are compared by functions that row-level security does not trust before it has judged the row.
+_TAGGED = (
+    "EXISTS (SELECT FROM ltmemory.passage_tags t WHERE t.user_id = :user_id AND t.passage_id = r.id "
+    "AND t.tag_hash = {hash})"
 )
-_UNCENTRED = "0 AS sample, 0 AS asked_usual, 0 AS usual_usual, NULL::real AS row_usual"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,47 +55,80 @@ class Condition:
         return self.sql == "true"
 
 
-def condition(kind: Kind, wanted: Filter) -> Condition:
-    """Read a filter for rows of a kind. Raises ``InvalidArgument`` where it asks for what such rows do not have."""
-    values: dict[str, tuple[str, Any]] = {
-        "origins": ("r.origin = ANY(CAST(:origins AS text[]))", [origin.value for origin in wanted.origins]),
-        "start": ("r.said_at >= :start", wanted.start),
-        "end": ("r.said_at < :end", wanted.end),
-    }
+def condition(kind: Kind, wanted: Filter, *, past: bool = False) -> Condition:
+    """Read a filter for rows of a kind; those of the ``past`` bear tags that no index knows.
+
+    Raises ``InvalidArgument`` where it asks for what such rows do not have.
+    """
+    parts: list[tuple[str, dict[str, Any]]] = [
+        _one_of("origin", "origins", wanted.origins),
+        ("r.said_at >= :start", {"start": wanted.start}),
+        ("r.said_at < :end", {"end": wanted.end}),
+    ]
+    held = {"origins", "start", "end"}
     if kind is Kind.MESSAGE:
-        values["roles"] = ("r.role = ANY(CAST(:roles AS text[]))", [role.value for role in wanted.roles])
-        values["conversation_id"] = ("r.conversation_id = :conversation_id", wanted.conversation_id)
+        held |= {"roles", "conversation_id"}
+        parts.append(_one_of("role", "roles", wanted.roles))
+        parts.append(("r.conversation_id = :conversation_id", {"conversation_id": wanted.conversation_id}))
     else:
-        overlap = "&&" if wanted.tag_match_mode == "any" else "@>"
-        values["tags"] = (f"r.tags {overlap} CAST(:tags AS text[])", list(wanted.tags))
-        values["tiers"] = ("r.tier = ANY(CAST(:tiers AS text[]))", list(wanted.tiers))
-        values["categories"] = ("r.category = ANY(CAST(:categories AS text[]))", list(map(str, wanted.categories)))
+        held |= {"tags", "tiers", "categories"}
+        parts += [_held_tags(wanted)] if past else _tagged(wanted)
+        parts.append(_one_of("tier", "tiers", wanted.tiers))
+        parts.append(_one_of("category", "categories", wanted.categories))
     for name in ("roles", "conversation_id", "tags", "tiers", "categories"):
-        if getattr(wanted, name) and name not in values:
+        if getattr(wanted, name) and name not in held:
             raise InvalidArgument(f"{name} cannot filter {kind.value}s: they have none.")
-    used = {name: value for name, value in values.items() if value[1] not in (None, [])}
+    used = [(sql, values) for sql, values in parts if all(value not in (None, []) for value in values.values())]
     current_only = False
     if kind is Kind.PASSAGE and not wanted.include_ended:
         current_only = not used
-        used["valid_at"] = (CURRENT, wanted.valid_at)
+        used.append((CURRENT, {"valid_at": wanted.valid_at}))
     if not used:
         return Condition()
-    parameters = {name: value for name, (_, value) in used.items()}
-    return Condition(" AND ".join(sql for sql, _ in used.values()), parameters, current_only)
+    parameters = {name: value for _, values in used for name, value in values.items()}
+    return Condition(" AND ".join(sql for sql, _ in used), parameters, current_only)
+
+
+def _one_of(column: str, name: str, values: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    return f"r.{column} = ANY(CAST(:{name} AS text[]))", {name: list(map(str, values))}
+
+
+def _held_tags(wanted: Filter) -> tuple[str, dict[str, Any]]:
+    overlap = "&&" if wanted.tag_match_mode == "any" else "@>"
+    return f"r.tags {overlap} CAST(:tags AS text[])", {"tags": list(wanted.tags)}
+
+
+def _tagged(wanted: Filter) -> list[tuple[str, dict[str, Any]]]:
+    hashes = [content_hash(tag) for tag in dict.fromkeys(wanted.tags)]
+    if wanted.tag_match_mode == "any":
+        return [(_TAGGED.format(hash="ANY(CAST(:tags AS uuid[]))"), {"tags": hashes})]
+    return [(_TAGGED.format(hash=f":tag_{number}"), {f"tag_{number}": each}) for number, each in enumerate(hashes)]
+
+
+class Plan(StrEnum):
+    """How the nearest rows are found: by comparing all that pass, through the index, or they are known already."""
+
+    EXACT = "exact"
+    INDEX = "index"
+    GIVEN = "given"
 
 
 @dataclass(frozen=True, slots=True)
 class VectorSide:
-    """The query's vector is parameter ``vector``; ``exact`` compares every row that passes, else the index leads."""
+    """The query's vector is parameter ``vector``; with the plan ``GIVEN``, ``nearest_ids`` are the rows near it."""
 
     model_id: int
     dimension: int
-    exact: bool
+    plan: Plan
 
     @property
     def distance(self) -> str:
         """Cosine distance of ``v``, written as the index has it."""
-        return f"(CAST(v.embedding AS halfvec({self.dimension})) <=> CAST(:vector AS halfvec({self.dimension})))"
+        return f"({self.cast('v.embedding')} <=> {self.cast(':vector')})"
+
+    def cast(self, vector: str) -> str:
+        """A vector of this side's dimension."""
+        return f"CAST({vector} AS halfvec({self.dimension}))"
 
     def of(self, kind: Kind) -> str:
         """Which ``v`` belong to this side: constants, because a partial index wants them."""
@@ -102,18 +136,27 @@ class VectorSide:
 
     def nearest(self, kind: Kind, passes: str) -> str:
         """Select the ids nearest to the query with their place, at most ``:nearest``."""
+        if self.plan is Plan.GIVEN:
+            return "SELECT u.id, u.place FROM unnest(CAST(:nearest_ids AS uuid[])) WITH ORDINALITY AS u (id, place)"
         match = "r.user_id = :user_id AND r.id = v.row_id AND r.content_hash = v.content_hash"
-        if not self.exact:
+        if self.plan is Plan.INDEX:
             # A scalar sub-select: of a join on two columns the planner expects one row, and gives up the index.
             current = f"(SELECT true FROM {TABLES[kind]} r WHERE {match} AND {passes})"
             own = f"SELECT v.row_id AS id FROM ltmemory.vectors v WHERE {self.of(kind)} AND {current}"
             found = f"{own} ORDER BY {self.distance} LIMIT :nearest"
         else:
-            rows = f"ltmemory.vectors v JOIN {TABLES[kind]} r ON {match} WHERE {self.of(kind)} AND {passes}"
-            # OFFSET 0 keeps the planner from answering the outer order with the approximate index.
-            every = f"SELECT v.row_id AS id, {self.distance} AS distance FROM {rows} OFFSET 0"
-            found = f"SELECT id FROM ({every}) e ORDER BY distance LIMIT :nearest"
+            found = self.among(kind, f"SELECT r.id, r.content_hash FROM {TABLES[kind]} r WHERE {_OWN} AND {passes}")
         return f"SELECT id, row_number() OVER () AS place FROM ({found}) f"
+
+    def among(self, kind: Kind, rows: str) -> str:
+        """Select the ids of ``rows`` (of ``id`` and ``content_hash``) nearest to the query, comparing every one."""
+        same = "v.row_id = r.id AND v.content_hash = r.content_hash"
+        # OFFSET 0 keeps the planner from answering the outer order with the approximate index.
+        every = (
+            f"SELECT v.row_id AS id, {self.distance} AS distance FROM ({rows}) r "
+            f"JOIN ltmemory.vectors v ON {same} WHERE {self.of(kind)} OFFSET 0"
+        )
+        return f"SELECT id FROM ({every}) e ORDER BY distance LIMIT :nearest"
 
 
 def candidates(
@@ -122,38 +165,40 @@ def candidates(
     """One statement for all candidates with their features.
 
     Parameters: ``kind_number``, ``documents`` (found by words, best first), ``excerpt`` (characters), those of
-    ``passes``; with ``vectors`` also ``vector`` and ``nearest``; with ``ranges`` of time ``from_N``, ``to_N``,
-    ``in_range`` and ``per_range``; with ``reach``, neighbours on either side of a message, ``around``: how many of
-    the best of each source have them. ``terms`` says whether the packed terms come along.
+    ``passes``; with ``vectors`` also ``vector``, ``nearest`` and ``mean`` (the usual vector); with ``ranges`` of time
+    ``from_N``, ``to_N``, ``in_range`` and ``per_range``; with ``reach``, neighbours on either side of a message,
+    ``around``: how many of the best of each source have them. ``terms`` says whether the packed terms come along.
     """
     parts = [
-        "SELECT d.row_id AS id, f.place FROM unnest(CAST(:documents AS int[])) WITH ORDINALITY AS f (document, place) "
+        "SELECT d.row_id AS id, f.place, false AS near "
+        "FROM unnest(CAST(:documents AS int[])) WITH ORDINALITY AS f (document, place) "
         "JOIN ltmemory.word_documents d ON d.user_id = :user_id AND d.kind = :kind_number AND d.document = f.document"
     ]
     if vectors is not None:
-        parts.append(vectors.nearest(kind, passes))
-    parts += [_in_range(kind, passes, vectors, number) for number in range(ranges)]
-    centre = _centre(kind, vectors) if vectors is not None else ""
+        parts.append(f"SELECT id, place, true FROM ({vectors.nearest(kind, passes)}) n")
+    parts += [f"SELECT id, place, false FROM ({_in_range(kind, passes, vectors, n)}) t" for n in range(ranges)]
+    usual = f"-({vectors.cast('v.embedding')} <#> {vectors.cast(':mean')})" if vectors is not None else "NULL::real"
     near = _neighbours(reach) if kind is Kind.MESSAGE and reach else ""
-    beside = "UNION ALL SELECT id, false, step = 1 FROM near" if near else ""
+    beside = "UNION ALL SELECT id, false, step = 1, false FROM near" if near else ""
     return f"""
     WITH base AS MATERIALIZED (
-        SELECT id, min(place) AS place FROM ({" UNION ALL ".join(f"({part})" for part in parts)}) p GROUP BY id
-    ){near}{centre}, chosen AS (
-        SELECT id, bool_or(central) AS central, bool_or(direct) AS direct
-        FROM (SELECT id, {"place <= :around" if near else "false"} AS central, true AS direct FROM base {
+        SELECT id, min(place) AS place, bool_or(near) AS near FROM ({
+        " UNION ALL ".join(f"({part})" for part in parts)
+    }) p GROUP BY id
+    ){near}, chosen AS (
+        SELECT id, bool_or(central) AS central, bool_or(direct) AS direct, bool_or(near) AS near
+        FROM (SELECT id, {"place <= :around" if near else "false"} AS central, true AS direct, near FROM base {
         beside
     }) c GROUP BY id
     )
     SELECT CAST(r.id AS text) AS id, left(r.content, :excerpt) AS excerpt, r.said_at, r.origin, {_COLUMNS[kind]},
-        c.central, c.direct AND ({passes}) AS eligible, d.document, d.length,
+        c.central, c.near, c.direct AND ({passes}) AS eligible, d.document, d.length,
         {"d.terms" if terms else "NULL AS terms"}, {"1 - " + vectors.distance if vectors else "NULL::real"} AS cosine,
-        {_CENTRED.format(dimension=vectors.dimension) if vectors else _UNCENTRED}
+        {usual} AS usual
     FROM chosen c JOIN {TABLES[kind]} r ON r.user_id = :user_id AND r.id = c.id
     LEFT JOIN ltmemory.word_documents d ON d.user_id = :user_id AND d.kind = :kind_number AND d.row_id = c.id
     {
-        f"LEFT JOIN ltmemory.vectors v ON {vectors.of(kind)} AND v.row_id = r.id AND v.content_hash = r.content_hash "
-        "CROSS JOIN centre m"
+        f"LEFT JOIN ltmemory.vectors v ON {vectors.of(kind)} AND v.row_id = r.id AND v.content_hash = r.content_hash"
         if vectors
         else ""
     }
@@ -171,18 +216,6 @@ def _in_range(kind: Kind, passes: str, vectors: VectorSide | None, number: int) 
     join = f"LEFT JOIN ltmemory.vectors v ON {vectors.of(kind)} AND {same}"
     order = f"ORDER BY {vectors.distance} NULLS LAST, r.said_at DESC"
     return f"SELECT r.id, row_number() OVER ({order}) AS place FROM ({rows}) r {join} {order} LIMIT :per_range"
-
-
-def _centre(kind: Kind, vectors: VectorSide) -> str:
-    half = f"halfvec({vectors.dimension})"
-    return f""", usual AS MATERIALIZED (
-        SELECT count(*) AS sample, CAST(avg(embedding) AS {half}) AS mean FROM (
-            SELECT CAST(v.embedding AS {half}) AS embedding FROM ltmemory.vectors v WHERE {vectors.of(kind)}
-            ORDER BY v.row_id, v.content_hash LIMIT {SAMPLED}
-        ) s
-    ), centre AS MATERIALIZED (
-        SELECT sample, mean, -(mean <#> CAST(:vector AS {half})) AS asked, -(mean <#> mean) AS usual FROM usual
-    )"""
 
 
 def _neighbours(reach: int) -> str:
