@@ -15,7 +15,6 @@ from uuid import UUID
 
 import numpy as np
 
-import mira_ltmemory
 from mira_ltmemory.store.analysis import STOP_WORDS
 
 if TYPE_CHECKING:
@@ -129,7 +128,7 @@ def sizes(rows: int, users: int) -> list[int]:
 
 def vocabulary(count: int) -> list[str]:
     """English words by frequency, and behind them pairs of such words, which stand for all that is rare."""
-    path = Path(mira_ltmemory.__file__).parent / "onnx" / "vocab.txt"
+    path = Path(__file__).parents[1] / "onnx" / "vocab.txt"
     known = [
         word for word in path.read_text("utf-8").split("\n") if len(word) > 1 and word.isascii() and word.isalpha()
     ]
