@@ -122,7 +122,9 @@ class MemoryManager:
         self.snapshots = SnapshotService(self.store, clock, self.history)
         self.retention = RetentionService(self.store, clock, self.history, settings.retention_days)
         self.live = LiveConversation()
-        self.relevant = RelevantMemories(self.store, searcher, self.live, least=settings.prompt_relevant_probability)
+        self.relevant = RelevantMemories(
+            self.store, self._searcher, self.live, least=settings.prompt_relevant_probability
+        )
         self.insights = RecentInsights(self.store)
         self.erasure = ErasureService(self.store, clock, searcher, self.embeddings, self._forget)
         self.runner = JobRunner(
