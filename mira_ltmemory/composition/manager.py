@@ -24,6 +24,8 @@ from mira_ltmemory.protocols import (
     JobRun,
     Progress,
     Provider,
+    TokenEmbedder,
+    TokenSpace,
     Tool,
     no_progress,
 )
@@ -56,6 +58,7 @@ from mira_ltmemory.services.status import StatusService
 from mira_ltmemory.services.uses import UseService
 from mira_ltmemory.store.database import Database
 from mira_ltmemory.store.search import register_model
+from mira_ltmemory.store.tokens import token_space
 from mira_ltmemory.store.unit_of_work import Store
 from mira_ltmemory.tools import (
     ArchivalMemoryInsert,
@@ -106,6 +109,7 @@ class MemoryManager:
             self.problems,
             batch_size=settings.embedding_batch_size,
             cache_size=settings.embedding_cache_size,
+            space_of=self._space_of if settings.late_interaction else None,
         )
         self._searcher = Searcher(self.store, self.embeddings, settings.zone)
         searcher = TieredSearcher(self.store, self._searcher)
@@ -253,6 +257,9 @@ class MemoryManager:
         done = self.process_pending(run.progress)
         packed = self.recall.pack_words() + self.archival.pack_words()
         return JobReport(summary=f"Embedded {done} texts.", counts={"embedded": done, "packed": packed})
+
+    def _space_of(self, model_id: int, embedder: TokenEmbedder) -> TokenSpace:
+        return token_space(self.database, model_id, embedder.token_space)
 
     def _register(self, model: EmbeddingModel) -> int:
         return register_model(self.database, model)

@@ -85,6 +85,9 @@ class MemoryConfig(BaseSettings):
     similarity_threshold: float | None = Field(
         None, ge=-1, le=1, description="Cosine below which archival hits are left out; none ranks without a threshold."
     )
+    late_interaction: bool = Field(
+        True, description="Whether the words of a query are compared with those of each text, by vectors of their own."
+    )
     max_search_results: int = Field(10, ge=1, le=50, description="Hits of a search that names no limit.")
 
     # Batch processing and consolidation

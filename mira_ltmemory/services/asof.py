@@ -74,9 +74,10 @@ class MemoryAsOf:
             return self._newest(kind, filter, limit)
         with self.store.read() as unit:
             past = unit.past.search(asked.wanted, self.moment)
+            late = asked.late(unit, past.candidates)
             self.history.require_kept(unit, self.moment)
         found = past.candidates
-        ranking = rank(found, asked.read)
+        ranking = rank(found, asked.read, late)
         hits = [
             as_hit(kind, past.details[found.rows[index].id], float(ranking.scores[index]), ranking.of(index))
             for index in in_order(found, ranking, None)[:limit]

@@ -6,11 +6,21 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mira_ltmemory.errors import EmbeddingError
-from mira_ltmemory.protocols import Embedder, EmbeddingModel, Progress, no_progress
+from mira_ltmemory.protocols import (
+    Embedder,
+    EmbeddingModel,
+    Progress,
+    TokenEmbedder,
+    TokenSpace,
+    TokenVectors,
+    no_progress,
+)
 from mira_ltmemory.services.problems import Problems
+from mira_ltmemory.services.search.late import UNTOLD
+from mira_ltmemory.services.search.searcher import EmbeddedQuery
 from mira_ltmemory.store.unit_of_work import Store
 
 if TYPE_CHECKING:
@@ -21,12 +31,24 @@ logger = logging.getLogger(__name__)
 PROBLEM = "search by meaning"
 
 
+class Embedded(NamedTuple):
+    """Texts under the model of that number: unit vectors ``(len(texts), dimension)``, and their words' vectors.
+
+    ``tokens`` is none where the model gives none, or they are switched off.
+    """
+
+    model_id: int
+    vectors: Vectors
+    tokens: tuple[TokenVectors, ...] | None = None
+
+
 class EmbeddingService:
     """Embeds texts of one user, and keeps nothing where the model cannot be trusted. Thread-safe.
 
     The vectors of the last ``cache_size`` single texts, such as queries, are kept in memory: this user's alone.
     ``register`` makes a model known to the database and returns its number. ``embedder`` is none where the
-    model cannot be used; ``Problems`` then says why.
+    model cannot be used; ``Problems`` then says why. ``space_of`` gives the token space of a model by its number;
+    without it, words get no vectors.
     """
 
     def __init__(
@@ -38,6 +60,7 @@ class EmbeddingService:
         *,
         batch_size: int = 32,
         cache_size: int = 2048,
+        space_of: Callable[[int, TokenEmbedder], TokenSpace] | None = None,
     ) -> None:
         self._store = store
         self._embedder = embedder
@@ -46,7 +69,9 @@ class EmbeddingService:
         self._batch_size = batch_size
         self._model_id: int | None = None
         self._cache_size = cache_size
-        self._cache: OrderedDict[str, Vectors] = OrderedDict()
+        self._cache: OrderedDict[str, Embedded] = OrderedDict()
+        self._space_of = space_of
+        self._space: TokenSpace | None = None
         self._forgotten = 0
         self._lock = threading.Lock()
 
@@ -55,22 +80,25 @@ class EmbeddingService:
         """Whether there is a model to embed with."""
         return self._embedder is not None
 
-    def embed_query(self, text: str) -> tuple[int, Vectors] | None:
-        """Return the model's number and the unit vector of a query, or none where search must do with words."""
+    def embed_query(self, text: str) -> EmbeddedQuery | None:
+        """Return the vectors of a query, or none where search must do with words."""
         embedded = self.embed_now([text])
-        return None if embedded is None else (embedded[0], embedded[1][0])
+        if embedded is None:
+            return None
+        tokens = None if embedded.tokens is None else embedded.tokens[0]
+        return EmbeddedQuery(embedded.model_id, embedded.vectors[0], tokens)
 
-    def embed_now(self, texts: Sequence[str]) -> tuple[int, Vectors] | None:
-        """Return the model's number and unit vectors of shape ``(len(texts), dimension)``, or none."""
+    def embed_now(self, texts: Sequence[str]) -> Embedded | None:
+        """Return the vectors of texts, or none where the model cannot be used."""
         if self._embedder is None:
             return None
         try:
-            vectors = self._cached(self._embedder, texts[0]) if len(texts) == 1 else self._embedder.embed(texts)
+            embedded = self._cached(self._embedder, texts) if len(texts) == 1 else self._embed(self._embedder, texts)
         except EmbeddingError as error:
             self._problems.set(PROBLEM, f"off: {error}")
             return None
         self._problems.clear(PROBLEM)
-        return self._known_model(self._embedder), vectors
+        return embedded
 
     def process_pending(self, progress: Progress = no_progress) -> int:
         """Embed every text that waits, and return how many were; stops early where the model fails.
@@ -90,9 +118,8 @@ class EmbeddingService:
             embedded = self.embed_now([item.content for item in waiting])
             if embedded is None:
                 break
-            model_id, vectors = embedded
             with self._store.upkeep() as unit:
-                unit.vectors.add(waiting, vectors, model_id)
+                unit.vectors.add(waiting, embedded.vectors, embedded.model_id, embedded.tokens)
             done += len(waiting)
             progress("embedding", min(done, total), total)
         return done
@@ -103,7 +130,7 @@ class EmbeddingService:
             return 0
         model_id = self._known_model(self._embedder)
         with self._store.upkeep() as unit:
-            return unit.vectors.enqueue_missing(model_id, max_chars)
+            return unit.vectors.enqueue_missing(model_id, max_chars, tokens=self._gives_tokens(self._embedder))
 
     def forget(self) -> None:
         """Forget the texts and vectors that are kept in memory."""
@@ -116,21 +143,35 @@ class EmbeddingService:
         with self._lock:
             return list(self._cache)
 
-    def _cached(self, embedder: Embedder, text: str) -> Vectors:
+    def _cached(self, embedder: Embedder, texts: Sequence[str]) -> Embedded:
+        """One text, embedded or remembered. Its readers may write into its vector: each gets a copy."""
+        (text,) = texts
         with self._lock:
             known = self._cache.get(text)
             if known is not None:
                 self._cache.move_to_end(text)
-                return known.copy()
+                return known._replace(vectors=known.vectors.copy())
             before = self._forgotten
-        vectors = embedder.embed([text])
+        embedded = self._embed(embedder, texts)
         with self._lock:
             # What was asked to be forgotten meanwhile is not kept.
             if before == self._forgotten:
-                self._cache[text] = vectors.copy()
+                self._cache[text] = embedded._replace(vectors=embedded.vectors.copy())
                 while len(self._cache) > self._cache_size:
                     self._cache.popitem(last=False)
-        return vectors
+        return embedded
+
+    def _embed(self, embedder: Embedder, texts: Sequence[str]) -> Embedded:
+        model_id = self._known_model(embedder)
+        if self._space_of is None or not isinstance(embedder, TokenEmbedder):
+            return Embedded(model_id, embedder.embed(texts))
+        if self._space is None:
+            self._space = self._space_of(model_id, embedder)
+        vectors, tokens = embedder.embed_tokens(texts, self._space, UNTOLD)
+        return Embedded(model_id, vectors, tuple(tokens))
+
+    def _gives_tokens(self, embedder: Embedder) -> bool:
+        return self._space_of is not None and isinstance(embedder, TokenEmbedder)
 
     def _known_model(self, embedder: Embedder) -> int:
         if self._model_id is None:

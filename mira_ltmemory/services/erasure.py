@@ -274,6 +274,7 @@ def _erase_rows(unit: SqlUnitOfWork, found: Found, done: _Done, receipt_id: UUID
         done.counts.update({"vectors": vectors, "indexed texts": words, "queued texts": queued})
         done.tables |= {
             "vectors",
+            "token_vectors",
             "pending_embeddings",
             "word_documents",
             "word_terms",
@@ -289,7 +290,7 @@ def _erase_rows(unit: SqlUnitOfWork, found: Found, done: _Done, receipt_id: UUID
         if kind is Kind.ENTITY and ids:
             vectors, _, queued = unit.erasure.erase_derived(kind, ids)
             done.counts.update({"vectors": vectors, "queued texts": queued})
-            done.tables |= {"vectors", "pending_embeddings"}
+            done.tables |= {"vectors", "token_vectors", "pending_embeddings"}
     conversations = sorted(found.rows.get(CONVERSATION, {}))
     _erase_table(unit, "conversations", conversations, done, "conversations")
     unit.erasure.bury(CONVERSATION, conversations, receipt_id, clock.now())

@@ -87,9 +87,8 @@ class PassageManager:
                 if embedded is None:
                     unit.vectors.enqueue(Kind.PASSAGE, [row.id])
                 else:
-                    model_id, vectors = embedded
                     item = PendingText(Kind.PASSAGE, row.id, row.content_hash, text)
-                    unit.vectors.add([item], vectors, model_id)
+                    unit.vectors.add([item], embedded.vectors, embedded.model_id, embedded.tokens)
             return InsertedPassage(
                 id=row.id,
                 tags=tuple(row.tags),

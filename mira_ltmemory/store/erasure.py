@@ -70,6 +70,7 @@ VOCABULARY = {
     "uses": frozenset({"kind"}),
     "cold_texts": frozenset({"kind"}),
     "consolidation_marks": frozenset({"step"}),
+    "token_vectors": frozenset({"kind"}),
     "tombstones": frozenset({"kind"}),
 }
 """Columns that hold words of this program only, never a user's: to find the text there means nothing."""

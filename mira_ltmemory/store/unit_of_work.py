@@ -30,6 +30,7 @@ from mira_ltmemory.store.search import SearchRows
 from mira_ltmemory.store.search.past import PastRows
 from mira_ltmemory.store.snapshots import SnapshotRows
 from mira_ltmemory.store.storable import storable
+from mira_ltmemory.store.tokens import TokenRows
 from mira_ltmemory.store.uses import UseRows
 from mira_ltmemory.store.vectors import VectorRows
 from mira_ltmemory.store.words import WordRows
@@ -71,6 +72,7 @@ class SqlUnitOfWork:
         self.graph = GraphRows(self)
         self.context = ContextRows(self)
         self.vectors = VectorRows(self)
+        self.tokens = TokenRows(self)
         self.words = WordRows(self)
         self.search = SearchRows(self)
         self.journal = JournalRows(self)

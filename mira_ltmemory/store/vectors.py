@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from mira_ltmemory.protocols import EmbeddingModel, Kind
+from mira_ltmemory.protocols import EmbeddingModel, Kind, TokenVectors
 from mira_ltmemory.store.models import PendingEmbedding, Vector
 from mira_ltmemory.store.rows import Rows
 
@@ -51,7 +51,7 @@ _ENQUEUE_MISSING = """
 INSERT INTO ltmemory.pending_embeddings (user_id, kind, row_id, enqueued_by)
 SELECT r.user_id, :kind, r.id, r.change_set_id FROM ltmemory.{table} r
 WHERE r.user_id = :user_id AND r.content ~ '\\S' AND char_length(r.content) <= :max_chars AND NOT EXISTS (
-    SELECT FROM ltmemory.vectors v WHERE v.user_id = r.user_id AND v.kind = :kind AND v.row_id = r.id
+    SELECT FROM ltmemory.{held} WHERE v.user_id = r.user_id AND v.kind = :kind AND v.row_id = r.id
         AND v.model_id = :model_id AND v.content_hash = r.content_hash)
     AND NOT EXISTS (
     SELECT FROM ltmemory.cold_texts c WHERE c.user_id = r.user_id AND c.kind = :kind AND c.row_id = r.id)
@@ -92,14 +92,19 @@ class VectorRows(Rows):
         if rows:
             self.connection.execute(upsert(PendingEmbedding).on_conflict_do_nothing(), rows)
 
-    def enqueue_missing(self, model_id: int, max_chars: int) -> int:
+    def enqueue_missing(self, model_id: int, max_chars: int, *, tokens: bool = False) -> int:
         """Enqueue every row that should have a vector under a model and has none; return how many.
 
-        Rows without text or with more than ``max_chars`` characters have none on purpose.
+        Rows without text or with more than ``max_chars`` characters have none on purpose. With ``tokens``, rows
+        whose words have no vectors are enqueued as well.
         """
+        held = "vectors v JOIN ltmemory.token_vectors USING (user_id, kind, row_id, model_id, content_hash)"
         return sum(
             self.execute(
-                _ENQUEUE_MISSING.format(table=table), kind=kind.value, model_id=model_id, max_chars=max_chars
+                _ENQUEUE_MISSING.format(table=table, held=held if tokens else "vectors v"),
+                kind=kind.value,
+                model_id=model_id,
+                max_chars=max_chars,
             ).rowcount
             for kind, table in _TABLES.items()
         )
@@ -117,8 +122,14 @@ class VectorRows(Rows):
         count = "SELECT count(*) FROM ltmemory.pending_embeddings WHERE user_id = :user_id"
         return int(self.execute(count).scalar_one())
 
-    def add(self, texts: Sequence[PendingText], vectors: Vectors, model_id: int) -> None:
-        """Store the vectors of texts, row by row, and take the texts off the queue.
+    def add(
+        self,
+        texts: Sequence[PendingText],
+        vectors: Vectors,
+        model_id: int,
+        tokens: Sequence[TokenVectors] | None = None,
+    ) -> None:
+        """Store the vectors of texts, and of their words, row by row, and take the texts off the queue.
 
         Safe against a second worker that did the same: the first vector of a text stays. Rows that are gone by now
         get none: they may have been erased.
@@ -140,6 +151,15 @@ class VectorRows(Rows):
             return
         self.connection.execute(upsert(Vector).on_conflict_do_nothing(), rows)
         for kind in {item.kind for item in texts}:
+            self._unit.tokens.add(
+                kind,
+                model_id,
+                [
+                    (item.row_id, item.content_hash, told.vectors)
+                    for item, told in zip(texts, tokens or (), strict=tokens is not None)
+                    if item.kind is kind and item.row_id in present
+                ],
+            )
             done = [item for item in texts if item.kind is kind]
             self.execute(
                 _DEQUEUE.format(table=_TABLES[kind]),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mira_ltmemory.errors import InvalidArgument
 from mira_ltmemory.protocols import Actor, Change, EmbeddingModel, Filter, Kind, Origin, Role, SearchResult
-from mira_ltmemory.services.search import Searcher
+from mira_ltmemory.services.search import EmbeddedQuery, Searcher
 from mira_ltmemory.services.search import searcher as notes
 from mira_ltmemory.store.database import Database
 from mira_ltmemory.store.models import Conversation, Message, Passage, content_hash
@@ -43,8 +43,8 @@ class Meanings:
     def __init__(self, model_id: int) -> None:
         self.model_id = model_id
 
-    def embed_query(self, text: str) -> tuple[int, NDArray[np.float32]] | None:
-        return self.model_id, meaning(text)
+    def embed_query(self, text: str) -> EmbeddedQuery | None:
+        return EmbeddedQuery(self.model_id, meaning(text))
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +216,7 @@ def test_an_empty_memory_finds_nothing(searcher: Searcher) -> None:
 
 def test_no_connection_is_held_while_the_query_is_embedded(store: Store, meanings: Meanings) -> None:
     class Watching(Meanings):
-        def embed_query(self, text: str) -> tuple[int, NDArray[np.float32]] | None:
+        def embed_query(self, text: str) -> EmbeddedQuery | None:
             held.append(store.database.engine.pool.checkedout())  # type: ignore[attr-defined]
             return super().embed_query(text)
 

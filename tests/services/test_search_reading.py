@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mira_ltmemory.protocols import Actor, Change, EmbeddingModel, Filter, Kind, SearchResult
-from mira_ltmemory.services.search import Searcher
+from mira_ltmemory.services.search import EmbeddedQuery, Searcher
 from mira_ltmemory.store.database import Database
 from mira_ltmemory.store.models import Conversation, Message, content_hash
 from mira_ltmemory.store.search import Speakers, register_model
@@ -125,9 +125,9 @@ def test_what_all_rows_share_tells_nothing_of_one(store: Store, database: Databa
     bland /= np.linalg.norm(bland, axis=1, keepdims=True)
 
     class Asking:
-        def embed_query(self, text: str) -> tuple[int, NDArray[np.float32]]:
+        def embed_query(self, text: str) -> EmbeddedQuery:
             vector = np.array([1, 0, 0.2, 0], np.float32)
-            return number, np.asarray(vector / np.linalg.norm(vector))
+            return EmbeddedQuery(number, np.asarray(vector / np.linalg.norm(vector)))
 
     keep(store, [("user", None, f"text {index}") for index in range(60)], vectors=(number, bland))
     hits = Searcher(store, Asking()).search(Kind.MESSAGE, "unheard", Filter(), 60).hits

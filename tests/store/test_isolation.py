@@ -27,7 +27,7 @@ from mira_ltmemory.store.unit_of_work import Store
 
 EXEMPT_COLUMNS = {
     "users": {"id", "created_at"},
-    "embedding_models": {"id", "name", "sha256", "dimension", "max_tokens", "active", "created_at"},
+    "embedding_models": {"id", "name", "sha256", "dimension", "max_tokens", "active", "created_at", "token_space"},
     "alembic_version": {"version_num"},
 }
 """Tables without row-level security, and all that they hold: nothing that a user said."""

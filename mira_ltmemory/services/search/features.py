@@ -11,6 +11,7 @@ import numpy as np
 
 from mira_ltmemory.protocols import Role
 from mira_ltmemory.services.search import english as en
+from mira_ltmemory.services.search.late import Late, guess, token_match
 from mira_ltmemory.services.search.query import Query
 from mira_ltmemory.store.search import Candidates
 
@@ -28,8 +29,11 @@ _NAMES_COUNTED = 2
 _TOLD_CHARS = 800
 
 
-def features(found: Candidates, query: Query) -> dict[str, Numbers]:
-    """Every feature by name, each of shape ``(n,)``; ``cosine`` alone is nan where a row has no vector."""
+def features(found: Candidates, query: Query, late: Late | None = None) -> dict[str, Numbers]:
+    """Every feature by name, each of shape ``(n,)``; ``cosine`` alone is nan where a row has no vector.
+
+    With ``late`` there is one more, ``tokens``, unless no row has token vectors.
+    """
     number = len(found.rows)
     contents = [row.excerpt for row in found.rows]
     own = bool(query.people) or query.owner
@@ -40,10 +44,13 @@ def features(found: Candidates, query: Query) -> dict[str, Numbers]:
     asks = np.array(["?" in content for content in contents], dtype=np.float64)
     ends = np.array([content.rstrip().endswith("?") for content in contents], dtype=np.float64)
     session = sessions(found)
+    meaning = known(found.cosine if found.centred is None else found.centred)
+    matched = token_match(late, found, lambda: guess(words, meaning)) if late is not None else None
     return {
+        **({} if matched is None else {"tokens": matched}),
         "cosine": found.cosine,
         "bm25": words,
-        "meaning": known(found.cosine if found.centred is None else found.centred),
+        "meaning": meaning,
         "words": np.log1p(found.lengths),
         "bm25_around": around(found, words * short) * short,
         "reply": at(closeness * short * asks, found.previous) * short,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mira_ltmemory.services.search.features import features
+from mira_ltmemory.services.search.late import Late
 from mira_ltmemory.services.search.query import Query
 from mira_ltmemory.store.search import Candidates
 
@@ -47,6 +48,28 @@ WEIGHTS = {
 }
 """What one unit of each feature adds to the score. Fitted on public conversations, then rounded by hand."""
 
+LATE_WEIGHTS = {
+    # Each word of the query among the words of the row: it says all that BM25 and the cosine say, and more.
+    "tokens": 10.0,
+    # The very word, number or name that was asked for: to vectors, 7 and 8 are nearly the same.
+    "bm25": 1.5,
+    "meaning": 2.5,
+    "reply": 5.5,
+    "session_cosine": 5.0,
+    "session_bm25": 2.75,
+    "question": -0.75,
+    "speaker": 1.0,
+    "other_speaker": -0.75,
+    "user": 3.5,
+    "assistant_summary": 4.5,
+    "assistant_asked": 1.5,
+    "first_person": 0.5,
+    "date": 5.5,
+    "time_told": 1.0,
+    "name_told": 1.0,
+}
+"""The same, where the words of the rows have vectors."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
@@ -60,8 +83,9 @@ class Ranking:
         return {name: float(values[index]) for name, values in self.features.items() if not np.isnan(values[index])}
 
 
-def rank(found: Candidates, query: Query | None = None) -> Ranking:
-    """Score candidates for a query; without one, by words and meaning alone."""
-    known = features(found, query or Query())
-    scores = sum((weight * known[name] for name, weight in WEIGHTS.items()), np.zeros(len(found.rows)))
+def rank(found: Candidates, query: Query | None = None, late: Late | None = None) -> Ranking:
+    """Score candidates for a query; without one, by words and meaning alone, and with ``late`` by each word."""
+    known = features(found, query or Query(), late)
+    weights = LATE_WEIGHTS if "tokens" in known else WEIGHTS
+    scores = sum((weight * known[name] for name, weight in weights.items()), np.zeros(len(found.rows)))
     return Ranking(np.asarray(scores), known)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
 from mira_ltmemory.errors import InvalidArgument
-from mira_ltmemory.protocols import Filter, Hit, Kind, Origin, Role, SearchResult
+from mira_ltmemory.protocols import Filter, Hit, Kind, Origin, Role, SearchResult, TokenVectors
+from mira_ltmemory.services.search.late import Late, asked_tokens
 from mira_ltmemory.services.search.periods import MAX_PERIODS
 from mira_ltmemory.services.search.query import Query, Voices, analyse
 from mira_ltmemory.services.search.rank import Ranking, rank
@@ -17,7 +18,10 @@ from mira_ltmemory.store.search import CandidateQuery, Candidates, Centre, Detai
 from mira_ltmemory.store.unit_of_work import Store
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from mira_ltmemory.protocols import Vectors
+    from mira_ltmemory.store.unit_of_work import SqlUnitOfWork
 
 MAX_QUERY_CHARS = 4_000
 """Characters of a query that are read; what follows is left out, and a note says so."""
@@ -32,11 +36,19 @@ NOTHING_ASKED = "Nothing was asked for: give a query, or a filter to list the ne
 CUT = f"The query is longer than {MAX_QUERY_CHARS:,} characters; only its beginning was searched for."
 
 
-class QueryEmbedder(Protocol):
-    """Turns a query into a vector."""
+class EmbeddedQuery(NamedTuple):
+    """A query under the model of that number: its unit vector ``(dim,)``, and its words' where the model gives them."""
 
-    def embed_query(self, text: str) -> tuple[int, Vectors] | None:
-        """Return the model's number and the unit vector, shape ``(dim,)``, or none where words must do."""
+    model_id: int
+    vector: Vectors
+    tokens: TokenVectors | None = None
+
+
+class QueryEmbedder(Protocol):
+    """Turns a query into vectors."""
+
+    def embed_query(self, text: str) -> EmbeddedQuery | None:
+        """Return the query's vectors, or none where words must do."""
         ...
 
 
@@ -47,6 +59,15 @@ class Prepared:
     wanted: CandidateQuery
     read: Query
     notes: tuple[str, ...]
+    tokens: NDArray[np.int8] | None = None
+
+    def late(self, unit: SqlUnitOfWork, found: Candidates) -> Late | None:
+        """The query's words and those of the candidates; none where the query has none."""
+        if self.tokens is None or not len(self.tokens) or not found.rows:
+            return None
+        keys = [(row.id, row.content_hash) for row in found.rows]
+        table = unit.tokens.read(self.wanted.kind, self.wanted.model_id, keys, self.tokens.shape[1])
+        return Late(self.tokens, table)
 
     def notes_on(self, found: Candidates) -> tuple[str, ...]:
         """The notes, and one more where some rows could be found by their words only."""
@@ -88,7 +109,7 @@ class Searcher:
             found = unit.search.candidates(replace(asked.wanted, centre=self._centres.get(kind)))
             if found.centre is not None:
                 self._centres[kind] = found.centre
-            ranking = rank(found, asked.read)
+            ranking = rank(found, asked.read, asked.late(unit, found))
             chosen = in_order(found, ranking, min_cosine)[:limit]
             details = unit.search.details(kind, [found.rows[index].id for index in chosen])
         hits = [
@@ -118,8 +139,8 @@ class Searcher:
             kind=kind,
             filter=self._dated(filter),
             terms=read.terms,
-            vector=embedded[1] if embedded else None,
-            model_id=embedded[0] if embedded else 0,
+            vector=embedded.vector if embedded else None,
+            model_id=embedded.model_id if embedded else 0,
             by_words=number,
             by_vector=number,
             around=CANDIDATES,
@@ -130,7 +151,8 @@ class Searcher:
                 if width is None and (moments := period.moments(read.zone)) is not None
             ],
         )
-        return Prepared(wanted, read, tuple(notes))
+        tokens = asked_tokens(embedded.tokens) if embedded is not None and embedded.tokens is not None else None
+        return Prepared(wanted, read, tuple(notes), tokens)
 
     def forget(self) -> None:
         """Forget who speaks and what is usual; the next search asks again."""

@@ -33,6 +33,7 @@ class EmbeddingModelRow(Base, table=True):
     max_tokens: int
     active: bool
     created_at: datetime = Field(sa_type=Timestamp, nullable=False, sa_column_kwargs={"server_default": NOW})
+    token_space: bytes | None = None
 
 
 class Vector(Base, table=True):
@@ -54,6 +55,26 @@ class Vector(Base, table=True):
     model_id: int = Field(primary_key=True, sa_type=SmallInteger)
     content_hash: UUID = Field(primary_key=True)
     embedding: Any = Field(sa_type=HALFVEC, nullable=False)
+
+
+class TokenVector(Base, table=True):
+    """The vectors of the words of one text under one model: int8, packed one after the other. Goes with its vector."""
+
+    __tablename__ = "token_vectors"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["user_id", "kind", "row_id", "model_id", "content_hash"],
+            [f"{SCHEMA}.vectors.{name}" for name in ("user_id", "kind", "row_id", "model_id", "content_hash")],
+            ondelete="CASCADE",
+        ),
+    )
+
+    user_id: UUID = Field(primary_key=True)
+    kind: str = Field(primary_key=True, sa_type=Text)
+    row_id: UUID = Field(primary_key=True)
+    model_id: int = Field(primary_key=True, sa_type=SmallInteger)
+    content_hash: UUID = Field(primary_key=True)
+    tokens: bytes
 
 
 class PendingEmbedding(Base, table=True):

@@ -189,6 +189,7 @@ def _candidate(row: Any, *, eligible: bool) -> Candidate:
         conversation_id=None if row.conversation_id is None else str(row.conversation_id),
         position=row.position,
         tags=tuple(row.tags or ()),
+        content_hash=str(row.content_hash),
     )
 
 

@@ -114,6 +114,7 @@ class Candidate:
     conversation_id: str | None = None
     position: int | None = None
     tags: tuple[str, ...] = ()
+    content_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -379,7 +380,7 @@ def _place(row: Any) -> tuple[str, int, str]:
 def _candidate(row: Any) -> Candidate:
     return Candidate(
         row.id, row.excerpt, row.said_at, row.origin, row.eligible, row.role, row.speaker,
-        row.conversation_id, row.position, tuple(row.tags or ()),
+        row.conversation_id, row.position, tuple(row.tags or ()), row.content_hash,
     )  # fmt: skip
 
 

@@ -191,7 +191,8 @@ def candidates(
         beside
     }) c GROUP BY id
     )
-    SELECT CAST(r.id AS text) AS id, left(r.content, :excerpt) AS excerpt, r.said_at, r.origin, {_COLUMNS[kind]},
+    SELECT CAST(r.id AS text) AS id, CAST(r.content_hash AS text) AS content_hash,
+        left(r.content, :excerpt) AS excerpt, r.said_at, r.origin, {_COLUMNS[kind]},
         c.central, c.near, c.direct AND ({passes}) AS eligible, d.document, d.length,
         {"d.terms" if terms else "NULL AS terms"}, {"1 - " + vectors.distance if vectors else "NULL::real"} AS cosine,
         {usual} AS usual
