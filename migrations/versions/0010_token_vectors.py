@@ -6,8 +6,8 @@ from alembic import op
 
 from mira_ltmemory.migrations.operations import grant, secure
 
-revision = "0008"
-down_revision = "0007"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
