@@ -189,7 +189,11 @@ def test_the_registry_knows_every_column_of_text(memory: MemoryManager) -> None:
         unknown += [f"{table.name}.{column}" for column in table.texts if column not in known]
     assert unknown == []
     words = {"word_documents", "word_terms", "word_blocks"}
-    assert {table.name for table in tables if table.binary} == {*words, "cold_texts", "token_vectors", "embedding_models"}
+    assert {table.name for table in tables if table.binary} - words == {
+        "cold_texts",
+        "token_vectors",
+        "embedding_models",
+    }
 
 
 def test_a_search_after_an_erasure_is_what_it_would_be_without(memory: MemoryManager) -> None:
