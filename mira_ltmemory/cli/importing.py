@@ -19,16 +19,19 @@ def import_files(
     context: typer.Context,
     paths: Annotated[list[Path], typer.Argument(help="Files, or directories that are searched for files.")],
     embed: Annotated[bool, typer.Option(help="Embed at once what was imported; a job does it later otherwise.")] = True,
+    all_branches: Annotated[
+        bool, typer.Option(help="Also what was given up: messages of exports that were edited or answered anew.")
+    ] = False,
 ) -> None:
-    """Import conversations: MIRA's conversation_<id>.json, or JSON Lines (.jsonl, .jsonl.gz).
+    """Import conversations: MIRA's conversation_<id>.json, exports of ChatGPT and Claude (.zip), or JSON Lines.
 
-    What is there already is not imported again. A file or line that cannot be read is told by name and
-    line, the rest is imported, and the exit code is 1.
+    What is there already is not imported again. A file, entry or line that cannot be read is told by name
+    and line, the rest is imported, and the exit code is 1.
     """
     target: Target = context.obj
     screen = console()
     with target.memory() as memory:
-        summary, embedded = run_import(memory, paths, screen, embed=embed)
+        summary, embedded = run_import(memory, paths, screen, embed=embed, all_branches=all_branches)
     for problem in summary.remarks:
         screen.print(f"  note: {plain(str(problem))}", markup=False, style="dim")
     for problem in summary.errors:
@@ -39,13 +42,15 @@ def import_files(
 
 
 def run_import(
-    memory: MemoryManager, paths: list[Path], screen: Console, *, embed: bool = True
+    memory: MemoryManager, paths: list[Path], screen: Console, *, embed: bool = True, all_branches: bool = False
 ) -> tuple[ImportSummary, int]:
     """Import with progress bars; return the summary, and how many texts were embedded."""
     from mira_ltmemory.hosts.importers import import_conversations
 
     with bars(screen) as progress:
-        summary = import_conversations(paths, memory.import_messages, zone=memory.settings.zone, progress=progress)
+        summary = import_conversations(
+            paths, memory.import_messages, zone=memory.settings.zone, all_branches=all_branches, progress=progress
+        )
         embedded = memory.process_pending(progress) if embed else 0
     return summary, embedded
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
@@ -23,6 +24,7 @@ def import_conversations(
     store: Store,
     *,
     zone: ZoneInfo | None = None,
+    all_branches: bool = False,
     progress: Progress = no_progress,
     tell: Callable[[ImportProblem], None] | None = None,
 ) -> ImportSummary:
@@ -33,7 +35,7 @@ def import_conversations(
     A file that cannot be read is a problem of the summary. Raises what ``store`` raises; what was stored
     before stays, and importing again goes on from there.
     """
-    return _Import(store, zone, progress, tell).run(paths)
+    return _Import(store, zone, all_branches, progress, tell).run(paths)
 
 
 class _Import:
@@ -41,11 +43,13 @@ class _Import:
         self,
         store: Store,
         zone: ZoneInfo | None,
+        all_branches: bool,
         progress: Progress,
         tell: Callable[[ImportProblem], None] | None,
     ) -> None:
         self._store = store
         self._zone = zone
+        self._all_branches = all_branches
         self._progress = progress
         self._tell = tell
         self._summary = ImportSummary()
@@ -57,13 +61,16 @@ class _Import:
         done = 0
         self._progress("importing", 0, total)
         for path, size in files:
-            self._file(path)
+            self._file(path, partial(self._at, done, size, total))
             done += size
             self._progress("importing", done, total)
         if self._summary.read:
             self._progress("storing", self._summary.read, self._summary.read)
         self._summary.conversations = len(self._conversations)
         return self._summary
+
+    def _at(self, done: int, size: int, total: int, share: float) -> None:
+        self._progress("importing", done + int(share * size), total)
 
     def _find(self, paths: Sequence[Path]) -> list[tuple[Path, int]]:
         files: dict[Path, int] = {}
@@ -75,10 +82,10 @@ class _Import:
                     files.setdefault(found, _size(found))
         return list(files.items())
 
-    def _file(self, path: Path) -> None:
+    def _file(self, path: Path, at: Callable[[float], None]) -> None:
         batch: list[IncomingMessage] = []
         read_before = self._summary.read
-        for event in read_file(path, self._zone):
+        for event in read_file(path, self._zone, all_branches=self._all_branches, at=at):
             if isinstance(event, ImportProblem):
                 self._problem(event)
                 continue
