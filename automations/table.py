@@ -10,7 +10,7 @@ from mira_ltmemory.protocols import Job, JobFunction
 
 DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
     {
-        "process_conversations": "Stores what was said since the last run and embeds what waits for it.",
+        "process_conversations": "Stores what was said since the last run, draws facts from it, and embeds it.",
         "health_check": "Checks the database, the embedding model and what waits for embedding.",
         "retention": "Removes earlier versions that are older than `retention_days`; off where everything is kept.",
     }

@@ -36,8 +36,9 @@ from mira_ltmemory.providers import (
     RelevantMemoriesProvider,
     render_blocks,
 )
-from mira_ltmemory.services.asking import MeteredLLM
+from mira_ltmemory.services.asking import MeteredLLM, RunBudget
 from mira_ltmemory.services.asof import MemoryAsOf
+from mira_ltmemory.services.batch import BatchProcessor, OwnWords, WindowStep
 from mira_ltmemory.services.blocks import BlockManager
 from mira_ltmemory.services.context.insights import RecentInsights
 from mira_ltmemory.services.context.live import LiveConversation
@@ -45,6 +46,7 @@ from mira_ltmemory.services.context.relevant import RelevantMemories
 from mira_ltmemory.services.embeddings import PROBLEM as EMBEDDING_PROBLEM
 from mira_ltmemory.services.embeddings import EmbeddingService
 from mira_ltmemory.services.erasure import ErasureService
+from mira_ltmemory.services.facts import FactStep
 from mira_ltmemory.services.history import HistoryService
 from mira_ltmemory.services.memory_files import MemoryFiles
 from mira_ltmemory.services.passages import PassageManager
@@ -100,7 +102,7 @@ class MemoryManager:
         self._given_llm = llm
         self.embedder = embedder
         self.problems = problems or Problems()
-        redactor = Redactor(enabled=settings.redact_secrets, allow=settings.redaction_allow)
+        redactor = self._redactor = Redactor(enabled=settings.redact_secrets, allow=settings.redaction_allow)
         self.store = Store(database, settings.effective_user_id, clock, lambda text: redactor.redact(text)[0])
         self.embeddings = EmbeddingService(
             self.store,
@@ -131,6 +133,9 @@ class MemoryManager:
         )
         self.insights = RecentInsights(self.store)
         self.erasure = ErasureService(self.store, clock, searcher, self.embeddings, self._forget)
+        self.batches = BatchProcessor(
+            self.store, clock, self.problems, self._window_steps, self._budget, hours=settings.batch_process_hours
+        )
         self.runner = JobRunner(
             self.store,
             clock,
@@ -255,8 +260,32 @@ class MemoryManager:
 
     def _process_conversations(self, run: JobRun) -> JobReport:
         done = self.process_pending(run.progress)
+        report = self.batches.run(run.change, run.progress, run.may_go_on)
+        done += self.process_pending(run.progress)
         packed = self.recall.pack_words() + self.archival.pack_words()
-        return JobReport(summary=f"Embedded {done} texts.", counts={"embedded": done, "packed": packed})
+        counts = {"embedded": done, "packed": packed, **report.as_counts()}
+        return JobReport(summary=f"{report.summary} Embedded {done} texts.", counts=counts)
+
+    def _window_steps(self) -> list[WindowStep]:
+        """What is made of each window of a conversation."""
+        steps: list[WindowStep] = []
+        if self.llm is not None and self.settings.batch_use_model:
+            untrusted, zone = self.blocks.untrusted, self.settings.zone
+            steps.append(
+                FactStep(self.store, self.llm, self.archival, self.embeddings, self._redactor, untrusted, zone)
+            )
+        else:
+            steps.append(OwnWords(self.store.user_id, self.embeddings, self.settings.zone))
+        return steps
+
+    def _budget(self) -> RunBudget:
+        settings = self.settings
+        return RunBudget(
+            self.clock,
+            minutes=settings.batch_max_minutes,
+            tokens=settings.batch_max_tokens,
+            prices=settings.prices,
+        )
 
     def _space_of(self, model_id: int, embedder: TokenEmbedder) -> TokenSpace:
         return token_space(self.database, model_id, embedder.token_space)

@@ -95,6 +95,9 @@ class MemoryConfig(BaseSettings):
     batch_max_minutes: float = Field(
         20, gt=0, le=24 * 60, description="Minutes after which a run ends; the next goes on."
     )
+    batch_use_model: bool = Field(
+        True, description="Whether a language model, where there is one, draws facts from conversations."
+    )
     batch_max_tokens: int | None = Field(
         200_000, ge=1000, description="Model tokens after which a run ends; none is no limit."
     )

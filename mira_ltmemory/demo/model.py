@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from mira_ltmemory.config import MemoryConfig
-from mira_ltmemory.errors import ConfigError
 from mira_ltmemory.hosts.local import LLMBridge, OpenAIBridge, ScriptedModel, Step
 
 ANTHROPIC_URL = "https://api.anthropic.com"
@@ -48,14 +47,9 @@ class Endpoint:
 
 
 def choose_model(settings: MemoryConfig, environment: Mapping[str, str] | None = None) -> Endpoint:
-    """Return the OpenAI-compatible server of the settings, Anthropic's where there is a key, or a scripted model.
-
-    Raises ``ConfigError`` where an address is set and no model is named.
-    """
+    """Return the OpenAI-compatible server of the settings, Anthropic's where there is a key, or a scripted model."""
     environment = os.environ if environment is None else environment
-    if settings.llm_base_url:
-        if not settings.llm_model:
-            raise ConfigError("LT_MEMORY_LLM_BASE_URL is set; set LT_MEMORY_LLM_MODEL to a model's name there too.")
+    if settings.llm_base_url and settings.llm_model:
         return Endpoint(settings.llm_base_url, settings.llm_model, "openai", settings.llm_api_key or "")
     key = environment.get("ANTHROPIC_API_KEY", "").strip()
     if key:

@@ -281,6 +281,7 @@ def _erase_rows(unit: SqlUnitOfWork, found: Found, done: _Done, receipt_id: UUID
             "word_blocks",
             "uses",
             "cold_texts",
+            "batch_messages",
         }
         unit.erasure.bury(kind.value, ids, receipt_id, clock.now())
         unit.erasure.bury_texts(hashes, receipt_id, clock.now())
@@ -293,6 +294,7 @@ def _erase_rows(unit: SqlUnitOfWork, found: Found, done: _Done, receipt_id: UUID
             done.tables |= {"vectors", "token_vectors", "pending_embeddings"}
     conversations = sorted(found.rows.get(CONVERSATION, {}))
     _erase_table(unit, "conversations", conversations, done, "conversations")
+    unit.batches.erase(conversations)
     unit.erasure.bury(CONVERSATION, conversations, receipt_id, clock.now())
 
 

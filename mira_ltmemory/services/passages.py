@@ -8,10 +8,11 @@ from uuid import UUID, uuid4
 
 from mira_ltmemory.config import MemoryConfig
 from mira_ltmemory.errors import Erased, InvalidArgument
-from mira_ltmemory.protocols import Actor, Change, Clock, Filter, Kind, Origin, SearchResult
+from mira_ltmemory.protocols import Actor, Category, Change, Clock, Filter, Hit, Kind, Origin, SearchResult
 from mira_ltmemory.services.embeddings import EmbeddingService
 from mira_ltmemory.services.redaction import Redactor
 from mira_ltmemory.services.search import TieredSearcher
+from mira_ltmemory.services.search.searcher import MAX_LIMIT
 from mira_ltmemory.services.search.tiers import HOT
 from mira_ltmemory.services.text import require_text
 from mira_ltmemory.services.untrusted import UntrustedText, link, noted
@@ -99,15 +100,22 @@ class PassageManager:
             )
 
     def search(self, query: str, filter: Filter | None = None, limit: int | None = None) -> SearchResult:
-        """Find passages by meaning and words, best first, at most ``limit`` (1 to 50)."""
+        """Find passages by meaning and words, best first, at most ``limit`` (1 to 50).
+
+        A filter that names no categories leaves at most half of the places to windows, which are the conversation's
+        own words, as long as there is anything else among the best ``2 * limit``.
+        """
         filter = filter or Filter()
-        return self._searcher.search(
+        limit = limit or self._settings.max_search_results
+        mixed = not filter.categories
+        result = self._searcher.search(
             Kind.PASSAGE,
             query,
             replace(filter, tags=self._without_secrets(filter.tags)),
-            limit or self._settings.max_search_results,
+            max(limit, min(2 * limit, MAX_LIMIT)) if mixed else limit,
             min_cosine=self._settings.similarity_threshold,
         )
+        return replace(result, hits=_with_room(result.hits, limit)) if mixed else result
 
     def pack_words(self) -> int:
         """Move what was indexed lately into the packed word index, which is read faster; return how much."""
@@ -138,6 +146,14 @@ class PassageManager:
             tags=list(tags),
             said_at=self._clock.now(),
         )
+
+
+def _with_room(hits: Sequence[Hit], limit: int) -> tuple[Hit, ...]:
+    """The best hits in their order, with no more windows than half of them while others fit."""
+    windows = [hit for hit in hits if hit.category == Category.WINDOW]
+    others = len(hits) - len(windows)
+    kept = {hit.id for hit in windows[: max((limit + 1) // 2, limit - others)]}
+    return tuple([hit for hit in hits if hit.category != Category.WINDOW or hit.id in kept][:limit])
 
 
 def _refuse_erased(unit: SqlUnitOfWork, text_hash: UUID) -> None:

@@ -52,6 +52,7 @@ IN_PLACE = {
     "change_sets": frozenset({"reason", "metadata"}),
     "snapshots": frozenset({"name", "note"}),
     "jobs": frozenset({"last_error", "last_report"}),
+    "batch_messages": frozenset({"last_error"}),
 }
 """Columns where the text goes and the row stays."""
 
@@ -72,6 +73,8 @@ VOCABULARY = {
     "consolidation_marks": frozenset({"step"}),
     "token_vectors": frozenset({"kind"}),
     "tombstones": frozenset({"kind"}),
+    "batch_conversations": frozenset({"lease_owner"}),
+    "batch_messages": frozenset({"state"}),
 }
 """Columns that hold words of this program only, never a user's: to find the text there means nothing."""
 
@@ -305,6 +308,8 @@ class ErasureRows(Rows):
     def erase_derived(self, kind: Kind, ids: Sequence[UUID]) -> tuple[int, int, int]:
         """Erase what was computed from rows; tell how many vectors, indexed texts and queued texts there were."""
         words = self._unit.words.remove(kind, ids) if kind in KIND_NUMBERS else 0
+        if kind is Kind.MESSAGE:
+            self._unit.batches.erase(ids)
         if kind in KIND_NUMBERS:
             self._unit.uses.erase(kind, ids)
             self._unit.cold.drop(kind, ids)

@@ -13,6 +13,7 @@ from sqlmodel import Session
 
 from mira_ltmemory.errors import InvalidArgument
 from mira_ltmemory.protocols import Change, Clock, Json
+from mira_ltmemory.store.batches import BatchRows
 from mira_ltmemory.store.blocks import BlockRows
 from mira_ltmemory.store.cold import ColdRows
 from mira_ltmemory.store.consolidation import ConsolidationRows
@@ -80,6 +81,7 @@ class SqlUnitOfWork:
         self.past = PastRows(self)
         self.snapshots = SnapshotRows(self)
         self.jobs = JobRows(self)
+        self.batches = BatchRows(self)
         self.erasure = ErasureRows(self)
         self.scan = ScanRows(self)
         self.uses = UseRows(self)

@@ -149,6 +149,20 @@ INSERT INTO ltmemory.uses (user_id, kind, row_id, day, count)
 INSERT INTO ltmemory.consolidation_marks (user_id, step, through, row_id, at)
     VALUES ('{USER}', 'duplicates', 3, '{PASSAGE}', '2025-01-04Z');
 """
+SINCE_0008 = f"""
+INSERT INTO ltmemory.cold_texts (user_id, kind, row_id, content_hash, length, terms)
+    VALUES ('{USER}', 'message', '{uuid.uuid5(USER, "erased")}', '{GONE_HASH}', 2, '');
+"""
+SINCE_0010 = f"""
+INSERT INTO ltmemory.token_vectors (user_id, kind, row_id, model_id, content_hash, tokens)
+    VALUES ('{USER}', 'passage', '{OLD_PASSAGE}', 1, '{GONE_HASH}', '');
+"""
+SINCE_0011 = f"""
+INSERT INTO ltmemory.batch_states (user_id, through) VALUES ('{USER}', 3);
+INSERT INTO ltmemory.batch_conversations (user_id, conversation_id) VALUES ('{USER}', '{CONVERSATION}');
+INSERT INTO ltmemory.batch_messages (user_id, message_id, conversation_id, position, state, attempts)
+    VALUES ('{USER}', '{MESSAGE}', '{CONVERSATION}', 1, 'done', 0);
+"""
 RENAMED = {"valid_to": "valid_until"}
 """Columns that have another name since."""
 
@@ -215,6 +229,12 @@ def test_data_of_an_earlier_schema_is_intact_and_in_use(empty_url: str, revision
             connection.exec_driver_sql(SINCE_0006)
         if revision >= "0007":
             connection.exec_driver_sql(SINCE_0007)
+        if revision >= "0008":
+            connection.exec_driver_sql(SINCE_0008)
+        if revision >= "0010":
+            connection.exec_driver_sql(SINCE_0010)
+        if revision >= "0011":
+            connection.exec_driver_sql(SINCE_0011)
         before = contents(connection)
     assert {table for table, rows in before.items() if not rows} == EMPTY
     with engine.begin() as connection:

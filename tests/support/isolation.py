@@ -92,6 +92,7 @@ def make_two(place: dict[str, Any], admin: str, clock: Clock, embedder: Embedder
         memory.archival.insert(SAME)
         memory.blocks.append("human", f"{content} line", BY_MODEL)
         memory.snapshots.create("shared name")
+    assert victim.batches.counts().waiting > 0
     waiting = victim.archival.insert(f"{token} {secret} waits").id
     cold = victim.archival.insert(f"{token} {secret} cold").id
     with victim.store.write(BY_MODEL) as unit:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from uuid import UUID, uuid5
 
 from mira_ltmemory.protocols import Origin, Role
+from mira_ltmemory.store.batches import BatchRow
 from mira_ltmemory.store.unit_of_work import SqlUnitOfWork
 
 UNTRUSTED = frozenset({Origin.TOOL, Origin.WEB})
@@ -42,6 +43,11 @@ class Window:
     messages: tuple[WindowMessage, ...]
     context: tuple[WindowMessage, ...] = ()
 
+    @classmethod
+    def of(cls, rows: Sequence[BatchRow], context: Sequence[BatchRow] = ()) -> Window:
+        """The window of stored messages of one conversation, in order."""
+        return cls(rows[0].conversation_id, tuple(map(_message, rows)), tuple(map(_message, context)))
+
     def message(self, message_id: UUID) -> WindowMessage | None:
         """One of its own messages by id; none of the context."""
         return next((message for message in self.messages if message.id == message_id), None)
@@ -55,9 +61,10 @@ class Window:
 class WindowStep(Protocol):
     """One thing that is made of each window, such as facts or entities.
 
-    ``prepare`` reads and may call a model: no transaction is open. ``store`` writes what was prepared inside the
-    window's one transaction, beside the mark that its messages are processed; it may run on another day's memory than
-    ``prepare`` saw and has to check what it builds on. What either raises leaves nothing of the window behind.
+    ``prepare`` reads and may call a model: no transaction is open; none says that there is nothing to store. ``store``
+    writes what was prepared inside the window's one transaction, beside the mark that its messages are processed; it
+    may find another memory than ``prepare`` saw and has to check what it builds on. What either raises leaves nothing
+    of the window behind.
     """
 
     @property
@@ -72,6 +79,20 @@ class WindowStep(Protocol):
     def store(self, unit: SqlUnitOfWork, window: Window, prepared: Any) -> Mapping[str, int]:
         """Store it and return counts by name, for the run's report."""
         ...
+
+
+def _message(row: BatchRow) -> WindowMessage:
+    return WindowMessage(
+        id=row.id,
+        conversation_id=row.conversation_id,
+        external_id=row.external_id,
+        position=row.position,
+        role=Role(row.role),
+        speaker=row.speaker,
+        origin=Origin(row.origin),
+        content=row.content,
+        said_at=row.said_at,
+    )
 
 
 def sources_of(window: Window, ids: Sequence[UUID]) -> list[WindowMessage]:

@@ -19,6 +19,7 @@ from mira_ltmemory.store.models.base import (
     content_hash,
     metadata,
 )
+from mira_ltmemory.store.models.batches import BatchConversation, BatchMessage, BatchState
 from mira_ltmemory.store.models.consolidation import ColdText, ConsolidationMark, Use
 from mira_ltmemory.store.models.derived import (
     EmbeddingModelRow,
@@ -65,6 +66,9 @@ __all__ = [
     "JOURNALED",
     "SCHEMA",
     "Base",
+    "BatchConversation",
+    "BatchMessage",
+    "BatchState",
     "Block",
     "BlockVersion",
     "ChangeSet",

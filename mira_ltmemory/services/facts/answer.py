@@ -1,0 +1,71 @@
+"""The form of a model's answer about a window."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, tzinfo
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+MAX_FACTS = 40
+MAX_FACT_CHARS = 600
+
+_DATE = re.compile(r"\d{4}(-\d{2}(-\d{2}([T ].+)?)?)?\Z")
+
+
+def _date(value: str | None) -> str | None:
+    if not value or not value.strip():
+        return None
+    moment(value, UTC)
+    return value
+
+
+def moment(value: str, zone: tzinfo) -> datetime:
+    """The beginning of a year, month or day in ``zone``, or a point in time. Raises ``ValueError``."""
+    text = value.strip()
+    if not _DATE.match(text):
+        raise ValueError("a date is YYYY, YYYY-MM or YYYY-MM-DD")
+    full = text + {4: "-01-01", 7: "-01"}.get(len(text), "")
+    at = datetime.fromisoformat(full)
+    return (at if at.tzinfo is not None else at.replace(tzinfo=zone)).astimezone(UTC)
+
+
+Date = Annotated[str | None, AfterValidator(_date)]
+
+
+class Proposed(BaseModel):
+    """One thing that the window says, and what is to become of memory by it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    action: Literal["add", "supersede", "nothing"]
+    text: str = Field("", max_length=MAX_FACT_CHARS, description="The fact, as one sentence that can stand alone.")
+    messages: list[int] = Field(default_factory=list, max_length=50, description="Numbers of the messages that say it.")
+    quote: str = Field("", description="The words that say it, copied from one of these messages.")
+    supersedes: list[str] = Field(
+        default_factory=list, max_length=10, description="With supersede: the memories that hold no longer, such as a1."
+    )
+    valid_from: Date = Field(None, description="When it began to hold, as YYYY-MM-DD; none: when it was said.")
+    valid_until: Date = Field(None, description="When it ends or ended, as YYYY-MM-DD, where that is said.")
+    confidence: float = Field(0.7, ge=0, le=1, description="How sure it is, 0 to 1.")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Proposed:
+        if self.action == "nothing":
+            return self
+        if not self.text.strip():
+            raise ValueError("text is missing")
+        if self.action == "supersede" and not self.supersedes:
+            raise ValueError("supersede needs the memories that hold no longer in supersedes")
+        if self.valid_from and self.valid_until and moment(self.valid_from, UTC) > moment(self.valid_until, UTC):
+            raise ValueError("valid_until is before valid_from")
+        return self
+
+
+class Answer(BaseModel):
+    """What a window says that is worth keeping; an empty list where it says nothing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    facts: list[Proposed] = Field(max_length=MAX_FACTS)
