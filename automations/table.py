@@ -12,6 +12,8 @@ DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
     {
         "process_conversations": "Stores what was said since the last run, draws facts from it, and embeds it.",
         "health_check": "Checks the database, the embedding model and what waits for embedding.",
+        "consolidate_memory": "Merges near-duplicates, marks contradictions, writes summaries, moves what is old and "
+        "unimportant to cold storage.",
         "retention": "Removes earlier versions that are older than `retention_days`; off where everything is kept.",
     }
 )

@@ -108,7 +108,18 @@ class MemoryConfig(BaseSettings):
         le=180,
         description="Minutes without a message before a heavy job runs, up to 3 hours late; 0: at once.",
     )
-    max_memory_age_days: int = Field(90, ge=1, description="Days after which a memory may enter cold storage.")
+    max_memory_age_days: int = Field(
+        90, ge=1, description="Active days (the user was there) after which an unused memory may enter cold storage."
+    )
+    cold_below_importance: float = Field(
+        0.5, ge=0, le=1, description="Importance, 0 to 1, below which an old memory enters cold storage."
+    )
+    max_hot_passages: int = Field(
+        20_000, ge=1, description="Passages the indexes hold; beyond that the least important enter cold storage."
+    )
+    max_hot_messages: int = Field(
+        200_000, ge=1, description="Messages the indexes hold; beyond that the oldest enter cold storage."
+    )
 
     # Knowledge graph
     entity_extraction_enabled: bool = Field(True, description="Whether entities are extracted.")

@@ -69,6 +69,7 @@ class AutomationSettings(_Switches):
 
     process_conversations: AutomationSetting = _automation("0 * * * *")
     health_check: AutomationSetting = _automation("0 */6 * * *")
+    consolidate_memory: AutomationSetting = _automation("0 2 * * *")
     retention: AutomationSetting = _automation("45 3 * * *")
 
     @field_validator("*", mode="before")

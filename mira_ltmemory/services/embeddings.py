@@ -80,6 +80,11 @@ class EmbeddingService:
         """Whether there is a model to embed with."""
         return self._embedder is not None
 
+    @property
+    def model(self) -> tuple[int, int] | None:
+        """Number and dimension of the model in use; none where there is none. Raises ``StoreError``."""
+        return None if self._embedder is None else (self._known_model(self._embedder), self._embedder.model.dimension)
+
     def embed_query(self, text: str) -> EmbeddedQuery | None:
         """Return the vectors of a query, or none where search must do with words."""
         embedded = self.embed_now([text])

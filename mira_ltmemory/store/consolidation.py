@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
+from mira_ltmemory.protocols import Json
 from mira_ltmemory.store.rows import Rows
 
 START = UUID(int=0)
@@ -16,6 +20,106 @@ INSERT INTO ltmemory.consolidation_marks (user_id, step, through, row_id, at)
 VALUES (:user_id, :step, :through, :row_id, :at)
 ON CONFLICT (user_id, step) DO UPDATE SET through = EXCLUDED.through, row_id = EXCLUDED.row_id, at = EXCLUDED.at
 """
+
+_OPEN = "r.valid_until IS NULL AND r.tier = 'hot'"
+_MERGED = "r.category IN ('note', 'fact', 'insight')"
+
+_FACTS = f"""
+SELECT r.id, r.version, r.content, r.category, r.origin, r.tags, r.said_at, r.valid_from, r.valid_until, r.metadata,
+    r.confidence
+FROM ltmemory.passages r
+WHERE r.user_id = :user_id AND r.id = ANY(CAST(:ids AS uuid[])) AND {_OPEN} AND {_MERGED}
+"""
+
+# One walk through the index for each row: no pair is looked at that is not near.
+_NEIGHBOURS = """
+WITH asked AS MATERIALIZED (
+    SELECT r.id, CAST(v.embedding AS {half}) AS vector FROM ltmemory.passages r
+    JOIN ltmemory.vectors v ON v.user_id = :user_id AND v.kind = 'passage' AND v.model_id = {model_id}
+        AND v.row_id = r.id AND v.content_hash = r.content_hash
+    WHERE r.user_id = :user_id AND r.id = ANY(CAST(:ids AS uuid[]))
+)
+SELECT a.id, n.row_id AS other, 1 - n.distance AS cosine FROM asked a CROSS JOIN LATERAL (
+    SELECT v.row_id, CAST(v.embedding AS {half}) <=> a.vector AS distance FROM ltmemory.vectors v
+    WHERE v.user_id = :user_id AND v.kind = 'passage' AND v.model_id = {model_id}
+    ORDER BY CAST(v.embedding AS {half}) <=> a.vector LIMIT :nearest
+) n WHERE n.row_id <> a.id AND n.distance <= :distance
+"""
+
+_UNITE = """
+INSERT INTO ltmemory.sources
+    (user_id, id, version, change_set_id, origin, metadata, kind, row_id, source_kind, source_id)
+SELECT s.user_id, gen_random_uuid(), 1, :change_set_id, s.origin, s.metadata, s.kind, :winner, s.source_kind, s.source_id
+FROM ltmemory.sources s WHERE s.user_id = :user_id AND s.kind = 'passage' AND s.row_id = :loser
+    AND s.source_id <> :winner
+ON CONFLICT (user_id, kind, row_id, source_kind, source_id) DO NOTHING
+"""
+
+# Touched: said, or last changed by a person or the model; what the jobs change makes nothing newer.
+_STANDINGS = """
+WITH links AS (
+    SELECT source_id, count(*) AS n FROM ltmemory.sources
+    WHERE user_id = :user_id AND source_kind = 'passage' GROUP BY source_id
+), corrected AS (
+    SELECT metadata ->> 'superseded_by' AS id, count(*) AS n FROM ltmemory.passages
+    WHERE user_id = :user_id AND metadata ? 'superseded_by' GROUP BY 1
+), used AS (
+    SELECT row_id, array_agg(day ORDER BY day DESC) AS days, array_agg(count ORDER BY day DESC) AS counts
+    FROM ltmemory.uses WHERE user_id = :user_id AND kind = 'passage' GROUP BY row_id
+)
+SELECT r.id, r.version, r.category, r.said_at, r.valid_until,
+    CAST(greatest(r.said_at, c.created_at) AT TIME ZONE :zone AS date) AS touched,
+    coalesce(l.n, 0) AS links, coalesce(k.n, 0) AS corrections, u.days, u.counts
+FROM ltmemory.passages r
+LEFT JOIN ltmemory.change_sets c ON c.user_id = :user_id AND c.id = r.change_set_id AND c.actor IN ('user', 'model')
+LEFT JOIN links l ON l.source_id = r.id
+LEFT JOIN corrected k ON k.id = CAST(r.id AS text)
+LEFT JOIN used u ON u.row_id = r.id
+WHERE r.user_id = :user_id AND {where}
+"""
+
+_OLDEST = """
+SELECT m.id FROM ltmemory.messages m WHERE m.user_id = :user_id
+    AND NOT EXISTS (SELECT FROM ltmemory.cold_texts c
+        WHERE c.user_id = :user_id AND c.kind = 'message' AND c.row_id = m.id)
+    AND NOT EXISTS (SELECT FROM ltmemory.pending_embeddings p
+        WHERE p.user_id = :user_id AND p.kind = 'message' AND p.row_id = m.id)
+    AND NOT EXISTS (SELECT FROM ltmemory.uses s
+        WHERE s.user_id = :user_id AND s.kind = 'message' AND s.row_id = m.id AND s.day > :since)
+ORDER BY m.said_at, m.id LIMIT :limit
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PassageFacts:
+    """A current passage as merging sees it. ``version`` is what a change has to find again."""
+
+    id: UUID
+    version: int
+    content: str
+    category: str
+    origin: str
+    tags: tuple[str, ...]
+    said_at: dt.datetime
+    valid_from: dt.datetime | None
+    valid_until: dt.datetime | None
+    meta: Mapping[str, Any]
+    confidence: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What importance is computed from, of one passage; days are of the user's calendar."""
+
+    id: UUID
+    version: int
+    category: str
+    touched: dt.date
+    said_at: dt.datetime
+    valid_until: dt.datetime | None
+    links: int
+    corrections: int
+    uses: tuple[tuple[dt.date, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +154,126 @@ class ConsolidationRows(Rows):
             zone=zone,
         )
         return sorted(row.day for row in rows)
+
+    def next_passages(self, after: Mark, through: int, limit: int) -> list[tuple[int, UUID]]:
+        """Change set and id of the current passages after a mark, up to a change set, in order."""
+        rows = self.execute(
+            "SELECT r.change_set_id, r.id FROM ltmemory.passages r WHERE r.user_id = :user_id "
+            "AND r.change_set_id >= :from AND (r.change_set_id, r.id) > (:from, :after) "
+            f"AND r.change_set_id <= :through AND {_OPEN} AND {_MERGED} "
+            "ORDER BY r.change_set_id, r.id LIMIT :limit",
+            **{"from": after.through, "after": after.row_id, "through": through, "limit": limit},
+        )
+        return [(row.change_set_id, row.id) for row in rows]
+
+    def neighbours(
+        self, ids: Sequence[UUID], model_id: int, dimension: int, *, nearest: int, least: float
+    ) -> list[tuple[UUID, UUID, float]]:
+        """For each row its nearest passages by the vector index, at least as similar as ``least``: pairs and cosines.
+
+        A pair comes once, the lesser id first.
+        """
+        self.execute("SELECT set_config('hnsw.ef_search', '40', true)")
+        statement = _NEIGHBOURS.format(half=f"halfvec({int(dimension)})", model_id=int(model_id))
+        rows = self.execute(statement, ids=list(ids), nearest=nearest + 1, distance=1 - least)
+        pairs = {(min(row.id, row.other), max(row.id, row.other)): float(row.cosine) for row in rows}
+        return [(one, other, cosine) for (one, other), cosine in pairs.items()]
+
+    def passages(self, ids: Sequence[UUID]) -> dict[UUID, PassageFacts]:
+        """Current passages by id."""
+        rows = self.execute(_FACTS, ids=list(ids))
+        return {
+            row.id: PassageFacts(
+                row.id, row.version, row.content, row.category, row.origin, tuple(row.tags), row.said_at,
+                row.valid_from, row.valid_until, row.metadata, row.confidence,
+            )
+            for row in rows
+        }  # fmt: skip
+
+    def end(self, passage_id: UUID, version: int, at: dt.datetime, note: Json) -> bool:
+        """End a current passage, unless it has changed since that version; ``note`` joins its metadata."""
+        return self._change(passage_id, version, "valid_until = :at", note, at=at)
+
+    def note(self, passage_id: UUID, version: int, note: Json, tags: Sequence[str]) -> bool:
+        """Give a current passage tags and join ``note`` to its metadata, unless it has changed since that version."""
+        return self._change(passage_id, version, "tags = CAST(:tags AS text[])", note, tags=list(tags))
+
+    def _change(self, passage_id: UUID, version: int, change: str, note: Json, **values: Any) -> bool:
+        changed = self.execute(
+            f"UPDATE ltmemory.passages r SET {change}, metadata = r.metadata || CAST(:note AS jsonb) "
+            f"WHERE r.user_id = :user_id AND r.id = :id AND r.version = :version AND {_OPEN}",
+            id=passage_id,
+            version=version,
+            note=json.dumps(note),
+            **values,
+        )
+        return changed.rowcount == 1
+
+    def unite_sources(self, winner: UUID, loser: UUID) -> int:
+        """Let a passage come from all that another came from; tell how many links that were."""
+        return self.execute(
+            _UNITE, winner=winner, loser=loser, change_set_id=self._unit.change_set_id
+        ).rowcount
+
+    def standings(self, zone: str) -> Iterator[Standing]:
+        """What importance needs to know of every passage of the hot tier."""
+        for row in self.stream(_STANDINGS.format(where="r.tier = 'hot'"), 5_000, zone=zone):
+            yield _standing(row)
+
+    def used_cold(self, zone: str, since: dt.date) -> list[Standing]:
+        """The same of passages in cold storage that were shown since a day."""
+        where = (
+            "r.tier = 'cold' AND EXISTS (SELECT FROM ltmemory.uses s WHERE s.user_id = :user_id "
+            "AND s.kind = 'passage' AND s.row_id = r.id AND s.day > :since)"
+        )
+        return [_standing(row) for row in self.execute(_STANDINGS.format(where=where), zone=zone, since=since)]
+
+    def move(self, rows: Sequence[tuple[UUID, int]], tier: str) -> list[UUID]:
+        """Put passages into a tier, those that have not changed since the version given; return which."""
+        moved = self.execute(
+            "UPDATE ltmemory.passages r SET tier = :tier FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS int[])) "
+            "AS w (id, version) WHERE r.user_id = :user_id AND r.id = w.id AND r.version = w.version "
+            "AND r.tier <> :tier RETURNING r.id",
+            ids=[row_id for row_id, _ in rows],
+            versions=[version for _, version in rows],
+            tier=tier,
+        )
+        return [row.id for row in moved]
+
+    def hot_messages(self) -> int:
+        """How many messages the indexes hold."""
+        counted = self.execute(
+            "SELECT (SELECT count(*) FROM ltmemory.messages WHERE user_id = :user_id) - "
+            "(SELECT count(*) FROM ltmemory.cold_texts WHERE user_id = :user_id AND kind = 'message')"
+        )
+        return int(counted.scalar_one())
+
+    def oldest_messages(self, limit: int, unused_since: dt.date) -> list[UUID]:
+        """The oldest messages of the indexes that were not shown since a day and wait for no vector."""
+        rows = self.execute(_OLDEST, limit=limit, since=unused_since)
+        return [row.id for row in rows]
+
+    def used_cold_messages(self, since: dt.date) -> list[UUID]:
+        """Messages in cold storage that were shown since a day."""
+        rows = self.execute(
+            "SELECT c.row_id FROM ltmemory.cold_texts c WHERE c.user_id = :user_id AND c.kind = 'message' "
+            "AND EXISTS (SELECT FROM ltmemory.uses s WHERE s.user_id = :user_id AND s.kind = 'message' "
+            "AND s.row_id = c.row_id AND s.day > :since) ORDER BY c.row_id",
+            since=since,
+        )
+        return [row.row_id for row in rows]
+
+    def messages_since(self, change_set: int) -> int:
+        """How many messages were captured after a change set."""
+        counted = self.execute(
+            "SELECT count(*) FROM ltmemory.messages WHERE user_id = :user_id AND change_set_id > :after",
+            after=change_set,
+        )
+        return int(counted.scalar_one())
+
+
+def _standing(row: Any) -> Standing:
+    uses = tuple(zip(row.days or (), row.counts or (), strict=True))
+    return Standing(
+        row.id, row.version, row.category, row.touched, row.said_at, row.valid_until, row.links, row.corrections, uses
+    )

@@ -1,0 +1,84 @@
+"""What can be told of texts without a model: whether one says all of another, and what one claims of somebody."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import regex
+
+from mira_ltmemory.store.analysis import fold
+
+_SENTENCE = re.compile(r"(?<=[.!?。！？])\s+|\n+")
+_ENDS = " \t-*•.!?。！？;:,\"'"
+_BLANKS = re.compile(r"\s+")
+
+# Words whose meaning hangs on the day they were said on: the same sentence on two days says two things.
+_RELATIVE = re.compile(
+    r"\b(today|yesterday|tomorrow|tonight|now|currently|just|recently|lately|ago|soon|later|"
+    r"(?:this|last|next|past)\s+(?:morning|afternoon|evening|night|week|weekend|month|year|"
+    r"monday|tuesday|wednesday|thursday|friday|saturday|sunday)|"
+    r"heute|gestern|morgen|jetzt|gerade|neulich|(?:diese|letzte|nächste)[rsn]?\s+\w+)\b",
+    re.IGNORECASE,
+)
+
+# What somebody has one of at a time. Only these may contradict each other without a model's judgement.
+_ONE_AT_A_TIME = (
+    r"favou?rite [\w ]{2,30}|birthday|date of birth|(?:full |first |last |middle )?name|nickname|age|height|weight|"
+    r"blood type|shoe size|(?:home |work |mobile |phone )+number|phone|e-?mail(?: address)?|(?:home |postal )?address|"
+    r"home ?town|native language|employer|job(?: title)?|boss|manager|wife|husband|spouse|partner|mother|father"
+)
+_CLAIM = regex.compile(
+    rf"(?P<owner>(?:[\p{{L}}][\p{{L}} .-]{{0,60}}['’]s?)|my|his|her|their|our|the user['’]s)\s+"
+    rf"(?P<what>{_ONE_AT_A_TIME})\s+(?:is|=)\s+(?P<value>[^.;\n]{{1,80}})\.?",
+    regex.IGNORECASE,
+)
+_DENIED = re.compile(r"\b(?:not|no longer|never|neither|unknown|either|or|maybe|perhaps|probably)\b|n't\b", re.IGNORECASE)
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text, as they are."""
+    return [part.strip() for part in _SENTENCE.split(text) if part.strip()]
+
+
+def normalised(sentence: str) -> str:
+    """A sentence without what makes no difference to what it says: case, width, blanks, its end."""
+    return _BLANKS.sub(" ", fold(sentence)).strip(_ENDS)
+
+
+def says_all_of(one: str, other: str) -> bool:
+    """Whether every sentence of ``other`` stands in ``one`` as a whole sentence.
+
+    Part of a sentence is not enough: "I like tea" stands in "nobody believes that I like tea" too.
+    """
+    wanted = {flat for each in sentences(other) if (flat := normalised(each))}
+    return bool(wanted) and wanted <= {normalised(each) for each in sentences(one)}
+
+
+def hangs_on_its_day(text: str) -> bool:
+    """Whether a text names a time by the day it was said on, such as "yesterday"."""
+    return _RELATIVE.search(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One value of something that there is one of at a time: ``about`` says of whom and what, folded."""
+
+    about: str
+    value: str
+
+
+def claim_of(text: str) -> Claim | None:
+    """The claim that a text of one plain sentence makes, such as "Ruth's birthday is 4 May"; none where it makes none."""
+    match = _CLAIM.fullmatch(text.strip())
+    if match is None or _DENIED.search(match["value"]):
+        return None
+    return Claim(normalised(f"{match['owner']} {match['what']}"), normalised(match["value"]))
+
+
+def contradict(one: str, other: str) -> bool:
+    """Whether two texts give the same thing two values, neither of which says more of the other."""
+    first, second = claim_of(one), claim_of(other)
+    if first is None or second is None or first.about != second.about:
+        return False
+    return first.value not in second.value and second.value not in first.value
