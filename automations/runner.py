@@ -207,6 +207,10 @@ class JobRunner:
             return _skipped(job, f"Put off while the user is there; it is looked at again at {quiet_at.isoformat()}.")
         return None
 
+    def is_busy_hour(self) -> bool:
+        """Whether the user is there now, so that heavy work should wait."""
+        return self._quiet_at(self._clock.now()) is not None
+
     def _quiet_at(self, now: datetime) -> datetime | None:
         """When the user will have been away long enough; none where that is so now."""
         seen = self._last_activity() if self._quiet else None

@@ -43,6 +43,11 @@ def _hit(hit: Hit, zone: ZoneInfo) -> Json:
         answer["speaker"] = hit.speaker
     if hit.tier != "hot":
         answer["tier"] = hit.tier
+    if hit.conflicts:
+        answer["conflicts_with"] = [
+            {"timestamp": each.said_at.astimezone(zone).isoformat(timespec="minutes"), "content": each.content[:500]}
+            for each in hit.conflicts
+        ]
     if hit.tags:
         answer["tags"] = list(hit.tags)
     if hit.conversation_id:

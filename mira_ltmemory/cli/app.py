@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 from mira_ltmemory.cli import (
     bench,
     blocks,
+    consolidating,
     demonstrate,
     forgetting,
     importing,
@@ -43,6 +44,7 @@ COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
     "forget": forgetting.forget,
     "vacuum": past.vacuum,
     "work": work.work,
+    "consolidate": consolidating.consolidate,
     "status": status.status,
     "config": settings.config,
     "bench": bench.group_of_measurements,

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from mira_ltmemory.automations.runner import JobRunner
 from mira_ltmemory.automations.table import build_jobs
+from mira_ltmemory.composition.consolidating import build_consolidation
 from mira_ltmemory.config import MemoryConfig
 from mira_ltmemory.protocols import (
     LLM,
@@ -136,6 +137,9 @@ class MemoryManager:
         self.batches = BatchProcessor(
             self.store, clock, self.problems, self._window_steps, self._budget, hours=settings.batch_process_hours
         )
+        self.consolidation = build_consolidation(
+            settings, self.store, clock, self.embeddings, self.problems, self.llm, self._budget
+        )
         self.runner = JobRunner(
             self.store,
             clock,
@@ -213,6 +217,7 @@ class MemoryManager:
         functions = {
             "process_conversations": self._process_conversations,
             "health_check": self.status.check_health,
+            "consolidate_memory": self.consolidation.run_job,
             "retention": self.retention.run,
         }
         return build_jobs(self.settings, functions)
@@ -264,7 +269,7 @@ class MemoryManager:
         done += self.process_pending(run.progress)
         packed = self.recall.pack_words() + self.archival.pack_words()
         counts = {"embedded": done, "packed": packed, **report.as_counts()}
-        return JobReport(summary=f"{report.summary} Embedded {done} texts.", counts=counts)
+        return JobReport(summary=f"{report.summary} Embedded {done} texts.{self._consolidate_if_due()}", counts=counts)
 
     def _window_steps(self) -> list[WindowStep]:
         """What is made of each window of a conversation."""
@@ -277,6 +282,17 @@ class MemoryManager:
         else:
             steps.append(OwnWords(self.store.user_id, self.embeddings, self.settings.zone))
         return steps
+
+    def _consolidate_if_due(self) -> str:
+        """Consolidate before its hour where so many messages came in that it should not wait; tell what was done.
+
+        Not while the user is there: the nightly run is near enough.
+        """
+        name = "consolidate_memory"
+        if name not in self.runner or not self.consolidation.is_due() or self.runner.is_busy_hour():
+            return ""
+        result = self.runner.run(name, force=True)
+        return f" {result['report']['summary']}" if result["success"] else ""
 
     def _budget(self) -> RunBudget:
         settings = self.settings

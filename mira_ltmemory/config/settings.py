@@ -101,7 +101,9 @@ class MemoryConfig(BaseSettings):
     batch_max_tokens: int | None = Field(
         200_000, ge=1000, description="Model tokens after which a run ends; none is no limit."
     )
-    consolidation_threshold: int = Field(1000, ge=1, description="Messages after which consolidation is due.")
+    consolidation_threshold: int = Field(
+        1000, ge=1, description="New messages after which consolidation does not wait for its hour."
+    )
     quiet_minutes: int = Field(
         15,
         ge=0,

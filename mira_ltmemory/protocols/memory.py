@@ -96,6 +96,15 @@ class Filter:
     valid_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Conflicting:
+    """A current passage that contradicts another."""
+
+    id: UUID
+    content: str
+    said_at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
     """One row that a search found. ``score`` orders hits of one search and means nothing across searches.
@@ -122,6 +131,7 @@ class Hit:
     valid_until: datetime | None = None
     confidence: float | None = None
     tier: str = "hot"
+    conflicts: tuple[Conflicting, ...] = ()
     features: Mapping[str, float] = field(default_factory=dict)
 
 

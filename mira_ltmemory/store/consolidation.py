@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from mira_ltmemory.protocols import Json
+from mira_ltmemory.protocols import Conflicting, Json
 from mira_ltmemory.store.rows import Rows
 
 START = UUID(int=0)
@@ -46,10 +46,22 @@ SELECT a.id, n.row_id AS other, 1 - n.distance AS cosine FROM asked a CROSS JOIN
 ) n WHERE n.row_id <> a.id AND n.distance <= :distance
 """
 
+_CONFLICTS = """
+SELECT r.id, o.id AS other, o.content, o.said_at FROM ltmemory.passages r
+CROSS JOIN LATERAL jsonb_array_elements_text(
+    CASE jsonb_typeof(r.metadata -> 'conflicts') WHEN 'array' THEN r.metadata -> 'conflicts' ELSE '[]' END
+) AS m (id)
+JOIN ltmemory.passages o ON o.user_id = :user_id AND o.valid_until IS NULL
+    AND o.id = CASE WHEN m.id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN CAST(m.id AS uuid) END
+WHERE r.user_id = :user_id AND r.id = ANY(CAST(:ids AS uuid[]))
+ORDER BY r.id, o.said_at, o.id
+"""
+
 _UNITE = """
 INSERT INTO ltmemory.sources
     (user_id, id, version, change_set_id, origin, metadata, kind, row_id, source_kind, source_id)
-SELECT s.user_id, gen_random_uuid(), 1, :change_set_id, s.origin, s.metadata, s.kind, :winner, s.source_kind, s.source_id
+SELECT s.user_id, gen_random_uuid(), 1, :change_set_id, s.origin, s.metadata, s.kind, :winner, s.source_kind,
+    s.source_id
 FROM ltmemory.sources s WHERE s.user_id = :user_id AND s.kind = 'passage' AND s.row_id = :loser
     AND s.source_id <> :winner
 ON CONFLICT (user_id, kind, row_id, source_kind, source_id) DO NOTHING
@@ -67,7 +79,7 @@ WITH links AS (
     SELECT row_id, array_agg(day ORDER BY day DESC) AS days, array_agg(count ORDER BY day DESC) AS counts
     FROM ltmemory.uses WHERE user_id = :user_id AND kind = 'passage' GROUP BY row_id
 )
-SELECT r.id, r.version, r.category, r.said_at, r.valid_until,
+SELECT r.id, r.version, r.category, r.metadata ->> 'level' AS level, r.said_at, r.valid_until,
     CAST(greatest(r.said_at, c.created_at) AT TIME ZONE :zone AS date) AS touched,
     coalesce(l.n, 0) AS links, coalesce(k.n, 0) AS corrections, u.days, u.counts
 FROM ltmemory.passages r
@@ -120,6 +132,7 @@ class Standing:
     links: int
     corrections: int
     uses: tuple[tuple[dt.date, int], ...]
+    level: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +169,16 @@ class ConsolidationRows(Rows):
         return sorted(row.day for row in rows)
 
     def next_passages(self, after: Mark, through: int, limit: int) -> list[tuple[int, UUID]]:
-        """Change set and id of the current passages after a mark, up to a change set, in order."""
+        """Change set and id of the current passages after a mark, up to a change set, in order.
+
+        Those that an undo made what they are come not: what a person took back is not done again.
+        """
         rows = self.execute(
             "SELECT r.change_set_id, r.id FROM ltmemory.passages r WHERE r.user_id = :user_id "
             "AND r.change_set_id >= :from AND (r.change_set_id, r.id) > (:from, :after) "
-            f"AND r.change_set_id <= :through AND {_OPEN} AND {_MERGED} "
+            f"AND r.change_set_id <= :through AND {_OPEN} AND {_MERGED} AND NOT EXISTS ("
+            "SELECT FROM ltmemory.change_sets c "
+            "WHERE c.user_id = :user_id AND c.id = r.change_set_id AND c.undoes IS NOT NULL) "
             "ORDER BY r.change_set_id, r.id LIMIT :limit",
             **{"from": after.through, "after": after.row_id, "through": through, "limit": limit},
         )
@@ -209,11 +227,16 @@ class ConsolidationRows(Rows):
         )
         return changed.rowcount == 1
 
+    def conflicts(self, ids: Sequence[UUID]) -> dict[UUID, tuple[Conflicting, ...]]:
+        """The current passages that are marked as contradicting these, by id."""
+        found: dict[UUID, tuple[Conflicting, ...]] = {}
+        for row in self.execute(_CONFLICTS, ids=list(ids)):
+            found[row.id] = (*found.get(row.id, ()), Conflicting(row.other, row.content, row.said_at))
+        return found
+
     def unite_sources(self, winner: UUID, loser: UUID) -> int:
         """Let a passage come from all that another came from; tell how many links that were."""
-        return self.execute(
-            _UNITE, winner=winner, loser=loser, change_set_id=self._unit.change_set_id
-        ).rowcount
+        return self.execute(_UNITE, winner=winner, loser=loser, change_set_id=self._unit.change_set_id).rowcount
 
     def standings(self, zone: str) -> Iterator[Standing]:
         """What importance needs to know of every passage of the hot tier."""
@@ -275,5 +298,14 @@ class ConsolidationRows(Rows):
 def _standing(row: Any) -> Standing:
     uses = tuple(zip(row.days or (), row.counts or (), strict=True))
     return Standing(
-        row.id, row.version, row.category, row.touched, row.said_at, row.valid_until, row.links, row.corrections, uses
+        row.id,
+        row.version,
+        row.category,
+        row.touched,
+        row.said_at,
+        row.valid_until,
+        row.links,
+        row.corrections,
+        uses,
+        row.level,
     )

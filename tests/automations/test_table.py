@@ -22,7 +22,7 @@ def test_cron_and_time_zone_come_from_the_settings() -> None:
 
 def test_a_job_that_is_switched_off_is_left_out() -> None:
     settings = MemoryConfig(automations={"health_check": False})
-    assert [job.name for job in build_jobs(settings, FUNCTIONS)] == ["process_conversations"]
+    assert [job.name for job in build_jobs(settings, FUNCTIONS)] == ["process_conversations", "consolidate_memory"]
 
 
 def test_a_job_without_a_function_is_a_mistake() -> None:

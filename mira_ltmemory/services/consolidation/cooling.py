@@ -1,10 +1,10 @@
 """Which memories leave the indexes for cold storage, and which come back: decided by importance and by bounds.
 
-A passage goes when nobody said, changed or used it for ``max_age`` active days and its importance is below ``least``, or
-when it ended as long ago. Where more than ``max_passages`` are hot, the least important go first. Notes that were made on
-request and the summaries of months, years and topics stay, whatever the bound. What was shown while it was cold comes
-back. Messages have no importance of their own: beyond ``max_messages`` the oldest leave the index that were not shown
-for as long.
+A passage goes when nobody said, changed or used it for ``max_age`` active days and its importance is below ``least``,
+or when it ended as long ago. Where more than ``max_passages`` are hot, the least important go first. Notes that were
+made on request and the summaries of months, years and topics stay, whatever the bound. What was shown while it was cold
+comes back. Messages have no importance of their own: beyond ``max_messages`` the oldest leave the index that were not
+shown for as long.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from mira_ltmemory.store.consolidation import Standing
 from mira_ltmemory.store.unit_of_work import Store
 
 BATCH = 250
+KEPT_LEVELS = frozenset({"month", "year", "topic"})
 PROBLEM = "size of current memory"
 T = TypeVar("T")
 _LONG_AGO = dt.date(1, 1, 1)
@@ -193,7 +194,7 @@ def last_seen(standing: Standing) -> dt.date:
 
 def is_kept(standing: Standing) -> bool:
     """Whether a passage never goes cold while it holds: kept on request, or the sum of a long time."""
-    return standing.category in (Category.NOTE, Category.SUMMARY)
+    return standing.category == Category.NOTE or standing.level in KEPT_LEVELS
 
 
 def _chunks(rows: Sequence[T]) -> Iterable[list[T]]:

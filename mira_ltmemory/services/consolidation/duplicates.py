@@ -163,9 +163,7 @@ class Duplicates:
             return Finding("merge", other, one, "the one that stays says all of it")
         return None
 
-    def _judged(
-        self, llm: LLM, pairs: Sequence[tuple[PassageFacts, PassageFacts]], run: Run
-    ) -> Iterable[Finding]:
+    def _judged(self, llm: LLM, pairs: Sequence[tuple[PassageFacts, PassageFacts]], run: Run) -> Iterable[Finding]:
         for one, other, verdict in judge(llm, pairs, self._zone):
             run.counts["judged"] += 1
             if verdict.relation == "conflict":

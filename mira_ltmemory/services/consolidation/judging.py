@@ -80,4 +80,3 @@ def _stands_in(quote: str, text: str) -> bool:
 def _shown(passage: PassageFacts, zone: dt.tzinfo) -> str:
     day = passage.said_at.astimezone(zone).date().isoformat()
     return f"({day}) {passage.content[:_SHOWN_CHARS]}"
-

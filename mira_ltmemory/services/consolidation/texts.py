@@ -33,7 +33,9 @@ _CLAIM = regex.compile(
     rf"(?P<what>{_ONE_AT_A_TIME})\s+(?:is|=)\s+(?P<value>[^.;\n]{{1,80}})\.?",
     regex.IGNORECASE,
 )
-_DENIED = re.compile(r"\b(?:not|no longer|never|neither|unknown|either|or|maybe|perhaps|probably)\b|n't\b", re.IGNORECASE)
+_DENIED = re.compile(
+    r"\b(?:not|no longer|never|neither|unknown|either|or|maybe|perhaps|probably)\b|n't\b", re.IGNORECASE
+)
 
 
 def sentences(text: str) -> list[str]:
@@ -69,7 +71,7 @@ class Claim:
 
 
 def claim_of(text: str) -> Claim | None:
-    """The claim that a text of one plain sentence makes, such as "Ruth's birthday is 4 May"; none where it makes none."""
+    """The claim that a plain sentence makes, such as "Ruth's birthday is 4 May"; none where it makes none."""
     match = _CLAIM.fullmatch(text.strip())
     if match is None or _DENIED.search(match["value"]):
         return None
