@@ -132,7 +132,9 @@ def test_a_vector_that_a_worker_stored_late_is_swept_away(memory: MemoryManager)
     embedded = memory.embeddings.embed_now([row.content])
     assert embedded is not None
     with memory.store.upkeep() as unit:
-        unit.vectors.add([PendingText(Kind.PASSAGE, oboe, row.content_hash, row.content)], embedded[1], embedded[0])
+        unit.vectors.add(
+            [PendingText(Kind.PASSAGE, oboe, row.content_hash, row.content)], embedded.vectors, embedded.model_id
+        )
         assert unit.cold.sweep() == 1
     assert indexed(memory, oboe) == (0, 0)
 
@@ -150,11 +152,11 @@ def test_what_had_no_vector_gets_its_code_later(memory: MemoryManager) -> None:
     embedded = memory.embeddings.embed_now(["warm up"])
     assert embedded is not None
     with memory.store.upkeep() as unit:
-        (waiting,) = unit.cold.uncoded(embedded[0], 10_000, 10)
+        (waiting,) = unit.cold.uncoded(embedded.model_id, 10_000, 10)
         coded = memory.embeddings.embed_now([waiting.content])
         assert coded is not None
-        unit.cold.set_codes([waiting], coded[1], coded[0])
-        assert unit.cold.uncoded(embedded[0], 10_000, 10) == []
+        unit.cold.set_codes([waiting], coded.vectors, coded.model_id)
+        assert unit.cold.uncoded(embedded.model_id, 10_000, 10) == []
     assert memory.archival.search("a woodwind instrument", Filter(tiers=("cold",))).hits[0].id == oboe
 
 

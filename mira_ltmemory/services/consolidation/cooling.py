@@ -170,7 +170,7 @@ class Cooling:
             if embedded is None:
                 break
             with self._store.upkeep() as unit:
-                unit.cold.set_codes(texts, embedded[1], embedded[0])
+                unit.cold.set_codes(texts, embedded.vectors, embedded.model_id)
             run.counts["coded"] += len(texts)
         with self._store.upkeep() as unit:
             unit.cold.sweep()
