@@ -141,6 +141,12 @@ class JobRunner:
                 self._tell(self._jobs[state.name], state.consecutive_failures, state.last_error)
         return schedules, gone
 
+    def is_running(self, name: str) -> bool:
+        """Whether some process runs a job at this moment. Raises ``StoreError``."""
+        with self._store.upkeep() as unit:
+            state = unit.jobs.get(name)
+        return state is not None and state.lease_until is not None and state.lease_until > self._clock.now()
+
     def next_run_at(self, name: str) -> datetime:
         """When a job is to run again, from the clock and its cron expression. Asks no database."""
         job = self._jobs[name]

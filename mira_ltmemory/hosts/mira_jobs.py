@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from mira_ltmemory.automations.runner import JobRunner, Schedule
@@ -41,6 +42,7 @@ class EngineRows:
         try:
             for schedule in schedules:
                 self._write(schedule, tool_name)
+                self._end_interrupted(schedule.job.name)
             for row in list(self._foreign_rows()):
                 self._remove(row)
         except Exception as error:
@@ -51,6 +53,10 @@ class EngineRows:
         """Run a job for the engine, and re-arm its row whatever came of it."""
         row_id = self.row_id(name)
         self._running.add(row_id)
+        try:
+            self._end_interrupted(name)
+        except Exception:  # an old record must not keep the job from running
+            logger.exception("earlier records of job %s could not be looked through", name)
         try:
             return self._runner.run(name, force=force)
         finally:
@@ -109,6 +115,24 @@ class EngineRows:
             self._engine.update_automation(self.row_id(name), {"next_execution_time": due})
         except Exception:  # the hourly backstop stands; the result of the job must not be lost over this
             logger.exception("job %s could not be re-armed; it is looked at every hour", name)
+
+    def _end_interrupted(self, name: str) -> None:
+        """End the engine's records of runs that a killed process left running; one that runs elsewhere is left."""
+        row_id = self.row_id(name)
+        present = set(getattr(self._engine, "active_automations", {}).values())
+        left = [
+            one["id"]
+            for one in self._engine.get_executions(row_id, limit=_PAGE)["executions"]
+            if one["status"] == "running" and one["id"] not in present
+        ]
+        if not left or self._runner.is_running(name):
+            return
+        for each in left:
+            record = self._engine.get_execution_details(each)
+            record.status = type(record.status)("failed")
+            record.completed_at = datetime.now(UTC)
+            record.error = "The process ended in the middle of the run."
+            self._engine.db.update(record)
 
     def _foreign_rows(self) -> Iterator[str]:
         """Yield the ids of this user's rows whose job is no more: a row proves by its id that it is ours."""

@@ -54,9 +54,10 @@ class MiraTool:
         }
 
     def run(self, operation: str | None = None, /, **arguments: Any) -> Json:
-        """Run the tool for the model, or a job for the engine. Never raises.
+        """Run the tool for the model, or a job for the engine.
 
-        MIRA would put a raised error into the prompt for good, so every mistake is an answer.
+        For the model it never raises: MIRA would put the error into the prompt for good, so every mistake is an
+        answer. For the engine it raises ``HostError`` where the job failed: only that makes its record FAILED.
         """
         if operation is None:
             try:
@@ -64,7 +65,7 @@ class MiraTool:
             finally:
                 self._after()
         done = self._operation(operation, arguments)
-        return self._call(arguments) if done is None else done
+        return self._call(arguments) if done is None else _checked(done)
 
     def _call(self, arguments: Json) -> Json:
         if wrong := self._wrong(arguments):
@@ -119,10 +120,17 @@ class JobTool:
         return {"name": self.name, "description": self.description, "parameters": {}, "required_parameters": []}
 
     def run(self, operation: str | None = None, /, **parameters: Any) -> Json:
-        """Run a job for the engine. Never raises."""
+        """Run a job for the engine. Raises ``HostError`` where it failed, which makes the engine's record FAILED."""
         self._hide(self.name)
         done = None if operation is None else self._operation(operation, parameters)
-        return done or {"success": False, "error": f"There is no job {operation!r}."}
+        return _checked(done or {"success": False, "error": f"There is no job {operation!r}."})
+
+
+def _checked(result: Json) -> Json:
+    """Return the result of a job that succeeded."""
+    if not result.get("success"):
+        raise HostError(str(result.get("error", "The job failed.")))
+    return result
 
 
 class ToolKeeper:

@@ -12,7 +12,7 @@ import pytest
 
 from mira_ltmemory.automations.runner import JobRunner
 from mira_ltmemory.errors import HostError
-from mira_ltmemory.hosts.local import HostConfig, initialize_system, shutdown
+from mira_ltmemory.hosts.local import Execution, ExecutionStatus, HostConfig, initialize_system, shutdown
 from mira_ltmemory.hosts.mira import MiraHost
 from mira_ltmemory.protocols import Job, JobReport, JobRun, Json
 from mira_ltmemory.services.problems import Problems
@@ -223,3 +223,59 @@ def test_an_engine_that_fails_is_our_error(system: dict[str, Any], start: Start)
     system["automation_engine"] = object()
     with pytest.raises(HostError, match="automation engine failed"):
         start("0 * * * *")
+
+
+def test_a_job_that_fails_is_failed_in_the_engine_and_armed_again(
+    start: Start, system: dict[str, Any], clock: Any, ran: list[JobRun]
+) -> None:
+    host = start("0 * * * *")
+    host._rows._runner.before = lambda: 1 / 0  # type: ignore[union-attr]
+    pass_time(system, clock, ran, clock.now() + timedelta(minutes=40))
+    record = executions(system)[-1]
+    assert (record["status"], "division by zero" in record["error"]) == ("failed", True)
+    assert clock.now() < due(system)[0] <= datetime(2025, 5, 5, 11, 0, tzinfo=UTC)
+
+
+def left_running(system: dict[str, Any], clock: Any) -> str:
+    """A record as a process leaves it that is killed in the middle of a run."""
+    run = Execution(rows(system)[0]["id"], clock.now(), status=ExecutionStatus.RUNNING, started_at=clock.now())
+    system["automation_engine"].db.save_run(run)
+    return run.id
+
+
+@pytest.mark.parametrize("when", ["at the next start", "at the next run"])
+def test_a_record_that_a_killed_process_left_running_is_ended(
+    start: Start, system: dict[str, Any], clock: Any, ran: list[JobRun], when: str
+) -> None:
+    host = start("0 * * * *")
+    left = left_running(system, clock)
+    if when == "at the next start":
+        host.close()
+        start("0 * * * *")
+    else:
+        pass_time(system, clock, ran, clock.now() + timedelta(minutes=40))
+    record = next(one for one in executions(system) if one["id"] == left)
+    assert (record["status"], record["error"]) == ("failed", "The process ended in the middle of the run.")
+    assert "running" not in {one["status"] for one in executions(system)}
+
+
+def test_of_two_miras_one_runs_and_one_waits(
+    start: Start, system: dict[str, Any], store: Any, clock: Any, ran: list[JobRun]
+) -> None:
+    host = start("0 * * * *")
+    runner = host._rows._runner  # type: ignore[union-attr]
+    clock.moment = datetime(2025, 5, 5, 10, 0, tzinfo=UTC)
+    with store.upkeep() as unit:
+        assert unit.jobs.take_lease("job0", "another MIRA", clock.now(), timedelta(minutes=45))
+    left = left_running(system, clock)
+    pass_time(system, clock, ran, clock.now() + timedelta(minutes=30))
+    statuses = {one["id"]: one["status"] for one in executions(system)}
+    # What may still run elsewhere is left as it is.
+    assert ran == [] and statuses.pop(left) == "running" and set(statuses.values()) == {"completed"}
+    with store.upkeep() as unit:
+        unit.jobs.finish("job0", "another MIRA", clock.now(), next_run_at=clock.now(), report={"summary": "theirs"})
+    assert not runner.is_running("job0")
+    pass_time(system, clock, ran, datetime(2025, 5, 5, 10, 50, tzinfo=UTC))
+    assert ran == []  # the other ran it for ten o'clock
+    pass_time(system, clock, ran, datetime(2025, 5, 5, 11, 10, tzinfo=UTC))
+    assert len(ran) == 1

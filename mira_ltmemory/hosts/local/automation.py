@@ -20,6 +20,7 @@ from mira_ltmemory.hosts.local.automation_model import (
     next_run,
 )
 from mira_ltmemory.hosts.local.automation_scheduler import AutomationScheduler
+from mira_ltmemory.hosts.local.automation_store import AutomationStore
 from mira_ltmemory.hosts.local.clock import as_utc
 from mira_ltmemory.hosts.local.errors import ErrorCode, ToolError, error_context
 
@@ -29,6 +30,11 @@ _TIME_OF_DAY = re.compile(r"\d\d:\d\d(:\d\d)?")
 
 class AutomationEngine(AutomationScheduler):
     """Creates, changes and lists automations; its base class runs them."""
+
+    @property
+    def db(self) -> AutomationStore:
+        """Where automations and executions are kept; as MIRA's, it has ``update(record)``."""
+        return self.store
 
     def create_automation(self, data: dict[str, Any]) -> Automation:
         """Store a new automation. An id that is taken is a ``ToolError`` caused by an IntegrityError."""

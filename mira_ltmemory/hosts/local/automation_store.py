@@ -144,6 +144,14 @@ class AutomationStore:
             (run.id, run.automation_id, data["created_at"], json.dumps(data)),
         )
 
+    def update(self, record: Automation | Execution) -> Automation | Execution:
+        """Overwrite a record that is there, as MIRA's database does."""
+        if isinstance(record, Execution):
+            self.save_run(record)
+        else:
+            self.save_job(record)
+        return record
+
     def get_run(self, run_id: str) -> Execution | None:
         """One execution."""
         rows = self._read("SELECT body FROM automation_executions WHERE id=?", (run_id,))
