@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from mira_ltmemory.cli import (
+    batch,
     bench,
     blocks,
     consolidating,
@@ -45,6 +46,7 @@ COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
     "vacuum": past.vacuum,
     "work": work.work,
     "consolidate": consolidating.consolidate,
+    "batch": batch.group_of_batches,
     "status": status.status,
     "config": settings.config,
     "bench": bench.group_of_measurements,

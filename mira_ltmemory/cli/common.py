@@ -115,7 +115,8 @@ def bars(screen: Console) -> Iterator[Callback]:
         TextColumn("{task.fields[unit]}"),
         TimeElapsedColumn(),
     )
-    units = {"importing": "KB", "embedding": "texts", "storing": "messages", "asking": "questions"}
+    units = {"importing": "KB", "embedding": "texts", "asking": "questions"}
+    units |= dict.fromkeys(("storing", "processing"), "messages")
     with Progress(*columns, console=screen) as progress:
         tasks: dict[str, TaskID] = {}
 

@@ -26,6 +26,7 @@ def status(context: typer.Context) -> None:
 def show_counts(memory: MemoryManager, screen: Console) -> None:
     """Print how much there is, and each known problem."""
     read = memory.status.read()
+    batches = memory.batches.counts()
     zone = memory.settings.zone
     rows = {
         "user": memory.settings.user_name,
@@ -33,6 +34,7 @@ def show_counts(memory: MemoryManager, screen: Console) -> None:
         "messages": f"{read.messages} in {read.conversations} conversations",
         "from, to": f"{local(read.oldest, zone)}, {local(read.newest, zone)}" if read.oldest else "-",
         "passages": str(read.passages),
+        "to process": f"{batches.waiting} messages, {batches.aside} set aside",
         "to embed": f"{read.pending} texts",
         "problems": "none" if not read.problems else "",
         **{f"  {subject}": text for subject, text in read.problems.items()},

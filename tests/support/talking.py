@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mira_ltmemory.composition import MemoryManager
 from mira_ltmemory.protocols import IncomingMessage, Origin, Role
+from mira_ltmemory.services.batch.window import Window, WindowMessage
+from mira_ltmemory.store.batches import BatchRow
 
+START = datetime(2025, 5, 5, 9, 30, tzinfo=UTC)
+TALK = uuid.uuid5(uuid.NAMESPACE_URL, "talk")
 ORIGINS = {Role.USER: Origin.USER, Role.ASSISTANT: Origin.ASSISTANT, Role.TOOL: Origin.TOOL}
 
 
@@ -54,3 +59,16 @@ def marks(memory: MemoryManager) -> Sequence[tuple[str, int, str | None]]:
             "SELECT state, attempts, last_error FROM ltmemory.batch_messages WHERE user_id = :user_id ORDER BY position"
         ).all()
     return [tuple(row) for row in found]
+
+
+def row(number: int, content: str = "x", minutes: float = 0, limit: int | None = None) -> BatchRow:
+    """A stored message that waits, as the store reads it."""
+    at = START + timedelta(minutes=minutes)
+    id = uuid.uuid5(TALK, str(number))
+    return BatchRow(id, TALK, str(number), number, "user", None, "user", content, at, 0, limit)
+
+
+def message(content: str, number: int = 1, role: Role = Role.USER, minutes: float = 0) -> WindowMessage:
+    """A message of a window."""
+    found = Window.of([row(number, content, minutes)]).messages[0]
+    return WindowMessage(**{**{name: getattr(found, name) for name in found.__slots__}, "role": role})
