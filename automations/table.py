@@ -10,7 +10,8 @@ from mira_ltmemory.protocols import Job, JobFunction
 
 DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
     {
-        "process_conversations": "Stores what was said since the last run, draws facts from it, and embeds it.",
+        "process_conversations": "Stores what was said since the last run, draws facts and entities from it, and embeds it.",
+        "relation_discovery": "Infers relations between entities that nobody said, marked as inferred; off by default.",
         "health_check": "Checks the database, the embedding model and what waits for embedding.",
         "consolidate_memory": "Merges near-duplicates, marks contradictions, writes summaries, moves what is old and "
         "unimportant to cold storage.",
@@ -38,8 +39,15 @@ def build_jobs(settings: MemoryConfig, functions: Mapping[str, JobFunction]) -> 
             heavy=name in HEAVY,
         )
         for name, setting in _settings(settings).items()
-        if setting.enabled and (name != "retention" or settings.retention_days is not None)
+        if setting.enabled and _wanted(name, settings)
     ]
+
+
+def _wanted(name: str, settings: MemoryConfig) -> bool:
+    """Whether the settings leave a job that is switched on something to do."""
+    if name == "retention":
+        return settings.retention_days is not None
+    return name != "relation_discovery" or settings.relationship_inference_enabled
 
 
 def _settings(settings: MemoryConfig) -> dict[str, AutomationSetting]:

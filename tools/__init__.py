@@ -12,6 +12,7 @@ from mira_ltmemory.tools.core import (
     MemoryRethink,
     MemoryRollback,
 )
+from mira_ltmemory.tools.entities import EntityLookup, EntitySearch
 from mira_ltmemory.tools.files import Memory
 from mira_ltmemory.tools.recall import ConversationSearch
 
@@ -21,6 +22,8 @@ __all__ = [
     "ConversationSearch",
     "CoreMemoryAppend",
     "CoreMemoryReplace",
+    "EntityLookup",
+    "EntitySearch",
     "Memory",
     "MemoryHistory",
     "MemoryInsert",

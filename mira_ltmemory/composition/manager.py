@@ -48,6 +48,9 @@ from mira_ltmemory.services.embeddings import PROBLEM as EMBEDDING_PROBLEM
 from mira_ltmemory.services.embeddings import EmbeddingService
 from mira_ltmemory.services.erasure import ErasureService
 from mira_ltmemory.services.facts import FactStep
+from mira_ltmemory.services.graph.discovery import RelationDiscovery
+from mira_ltmemory.services.graph.manager import EntityManager
+from mira_ltmemory.services.graph.merging import EntityMerges
 from mira_ltmemory.services.history import HistoryService
 from mira_ltmemory.services.memory_files import MemoryFiles
 from mira_ltmemory.services.passages import PassageManager
@@ -69,6 +72,8 @@ from mira_ltmemory.tools import (
     ConversationSearch,
     CoreMemoryAppend,
     CoreMemoryReplace,
+    EntityLookup,
+    EntitySearch,
     Memory,
     MemoryHistory,
     MemoryInsert,
@@ -140,6 +145,9 @@ class MemoryManager:
         self.consolidation = build_consolidation(
             settings, self.store, clock, self.embeddings, self.problems, self.llm, self._budget
         )
+        self.graph = EntityManager(self.store, clock, self.embeddings)
+        self.entity_merges = EntityMerges(self.store)
+        self.relations = RelationDiscovery(self.store, clock)
         self.runner = JobRunner(
             self.store,
             clock,
@@ -180,6 +188,8 @@ class MemoryManager:
             ArchivalMemoryInsert(self.archival),
             ArchivalMemorySearch(self.archival, zone, limit, self.uses),
             ConversationSearch(self.recall, zone, limit, self.uses),
+            EntityLookup(self.graph, zone),
+            EntitySearch(self.graph, zone, limit),
         ]
         return [tool for tool in every if getattr(self.settings.tools, tool.name)]
 
@@ -216,6 +226,7 @@ class MemoryManager:
         """The jobs that are switched on."""
         functions = {
             "process_conversations": self._process_conversations,
+            "relation_discovery": self.relations.run,
             "health_check": self.status.check_health,
             "consolidate_memory": self.consolidation.run_job,
             "retention": self.retention.run,

@@ -42,6 +42,8 @@ class ToolSwitches(_Switches):
     archival_memory_insert: bool = True
     archival_memory_search: bool = True
     conversation_search: bool = True
+    entity_lookup: bool = True
+    entity_search: bool = True
 
 
 class ProviderSwitches(_Switches):
@@ -60,14 +62,15 @@ class AutomationSetting(_Switches):
     cron: Cron
 
 
-def _automation(cron: str) -> Any:
-    return Field(default_factory=lambda: AutomationSetting(cron=cron))
+def _automation(cron: str, *, enabled: bool = True) -> Any:
+    return Field(default_factory=lambda: AutomationSetting(cron=cron, enabled=enabled))
 
 
 class AutomationSettings(_Switches):
     """One entry for each job of the automation engine."""
 
     process_conversations: AutomationSetting = _automation("0 * * * *")
+    relation_discovery: AutomationSetting = _automation("0 4 * * *", enabled=False)
     health_check: AutomationSetting = _automation("0 */6 * * *")
     consolidate_memory: AutomationSetting = _automation("0 2 * * *")
     retention: AutomationSetting = _automation("45 3 * * *")
@@ -80,5 +83,5 @@ class AutomationSettings(_Switches):
         if isinstance(value, bool):
             return {"enabled": value, "cron": default.cron}
         if isinstance(value, Mapping):
-            return {"cron": default.cron, **value}
+            return {"cron": default.cron, "enabled": default.enabled, **value}
         return value

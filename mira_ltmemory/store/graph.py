@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from mira_ltmemory.store.models import GRAPH_JOURNALED, Entity, EntityMerge, Journaled, Mention
+from mira_ltmemory.store.models import GRAPH_JOURNALED, Entity, EntityMerge, Journaled, Mention, Relation
 from mira_ltmemory.store.rows import Rows, column_values
 
 SAME, DIFFERENT = "same", "different"
@@ -62,6 +63,71 @@ JOIN ltmemory.vectors v ON v.user_id = :user_id AND v.kind = n.source_kind AND v
 WHERE n.place <= :newest GROUP BY n.entity_id
 """
 
+_MOVE_MENTIONS = """
+UPDATE ltmemory.mentions t SET entity_id = :to_id
+WHERE t.user_id = :user_id AND t.entity_id = :entity_id AND :written = (
+    SELECT substr(s.content, t.start_at + 1, t.end_at - t.start_at) FROM (
+        SELECT content FROM ltmemory.messages WHERE user_id = :user_id AND id = t.source_id
+        UNION ALL SELECT content FROM ltmemory.passages WHERE user_id = :user_id AND id = t.source_id
+    ) s)
+"""
+
+# Nearby: within so many messages of the same conversation.
+_REACH = 20
+_PAIRS = 2_000
+_FIRST_NAMES = """
+WITH names AS (
+    SELECT e.id, e.name, a.key FROM ltmemory.entities e
+    JOIN ltmemory.entity_aliases a ON a.user_id = e.user_id AND a.entity_id = e.id
+    WHERE e.user_id = :user_id AND e.type = 'person'
+)
+SELECT f.id AS entity_id, f.name, w.id AS into_id, w.name AS into_name, EXISTS (
+    SELECT FROM ltmemory.mentions mf
+    JOIN ltmemory.messages sf ON sf.user_id = :user_id AND sf.id = mf.source_id
+    JOIN ltmemory.messages sw ON sw.user_id = :user_id AND sw.conversation_id = sf.conversation_id
+        AND sw.position BETWEEN sf.position - :reach AND sf.position + :reach
+    JOIN ltmemory.mentions mw ON mw.user_id = :user_id AND mw.source_id = sw.id AND mw.entity_id = w.id
+    WHERE mf.user_id = :user_id AND mf.entity_id = f.id
+) AS beside
+FROM names f JOIN names w ON position(' ' IN f.key) = 0 AND split_part(w.key, ' ', 1) = f.key AND w.key <> f.key
+    AND w.id <> f.id
+ORDER BY f.id, w.id LIMIT :limit
+"""
+
+_NAMES_OF = """
+SELECT e.id, e.type, e.name, a.key FROM ltmemory.entities e
+JOIN ltmemory.entity_aliases a ON a.user_id = e.user_id AND a.entity_id = e.id
+WHERE e.user_id = :user_id AND e.type = :type ORDER BY e.id, a.key LIMIT :limit
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstName:
+    """A person known by one name, and one whose whole name begins with it; ``beside``: both stood nearby."""
+
+    entity_id: UUID
+    name: str
+    into_id: UUID
+    into_name: str
+    beside: bool
+
+
+_SAID = """
+SELECT id, subject_id, predicate, object_id, confidence FROM ltmemory.relations
+WHERE user_id = :user_id AND NOT inferred AND (valid_until IS NULL OR valid_until > :now) ORDER BY id LIMIT :limit
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SaidRelation:
+    """A relation that was said."""
+
+    id: UUID
+    subject_id: UUID
+    predicate: str
+    object_id: UUID
+    confidence: float
+
 
 @dataclass(frozen=True, slots=True)
 class Named:
@@ -112,6 +178,57 @@ class GraphRows(Rows):
     def entity(self, entity_id: UUID) -> Entity | None:
         """One entity by id."""
         return self.session.get(Entity, (self.user_id, entity_id))
+
+    def has_relation(self, relation_id: UUID) -> bool:
+        """Whether a relation is there."""
+        return self.session.get(Relation, (self.user_id, relation_id)) is not None
+
+    def first_names(self) -> list[FirstName]:
+        """People of one name only, each with the whole names that begin with it, and whether both stood nearby."""
+        rows = self.execute(_FIRST_NAMES, reach=_REACH, limit=_PAIRS)
+        return [FirstName(row.entity_id, row.name, row.into_id, row.into_name, row.beside) for row in rows]
+
+    def names_of(self, type: str) -> list[Named]:
+        """The names of entities of a type, at most 20,000."""
+        rows = self.execute(_NAMES_OF, type=type, limit=_PAIRS * 10)
+        return [Named(row.id, row.type, row.name, row.key) for row in rows]
+
+    def said(self, now: datetime) -> list[SaidRelation]:
+        """Relations that were said and hold, at most 50,000."""
+        rows = self.execute(_SAID, now=now, limit=_PAIRS * 25)
+        return [SaidRelation(row.id, row.subject_id, row.predicate, row.object_id, row.confidence) for row in rows]
+
+    def inferred(self) -> set[UUID]:
+        """The ids of the inferred relations."""
+        rows = self.execute("SELECT id FROM ltmemory.relations WHERE user_id = :user_id AND inferred")
+        return {row.id for row in rows}
+
+    def remove_relations(self, ids: Sequence[UUID]) -> None:
+        """Take inferred relations away, with the links that say what they follow from; their versions stay."""
+        self.execute(
+            "DELETE FROM ltmemory.sources WHERE user_id = :user_id AND kind = 'relation' "
+            "AND row_id = ANY(CAST(:ids AS uuid[]))",
+            ids=list(ids),
+        )
+        self.execute(
+            "DELETE FROM ltmemory.relations WHERE user_id = :user_id AND inferred AND id = ANY(CAST(:ids AS uuid[]))",
+            ids=list(ids),
+        )
+
+    def take_alias(self, entity_id: UUID, key: str) -> str:
+        """Take a name from an entity, and return it as it is written."""
+        taken = self.execute(
+            "DELETE FROM ltmemory.entity_aliases WHERE user_id = :user_id AND entity_id = :entity_id AND key = :key "
+            "RETURNING alias",
+            entity_id=entity_id,
+            key=key,
+        )
+        return str(taken.scalar_one())
+
+    def move_mentions(self, entity_id: UUID, to_id: UUID, written: str) -> int:
+        """Let the mentions of an entity that use this name, as it is written, be another's; return how many."""
+        moved = self.execute(_MOVE_MENTIONS, entity_id=entity_id, to_id=to_id, written=written)
+        return int(moved.rowcount)
 
     def merge_row(self, entity_id: UUID, into_id: UUID) -> EntityMerge | None:
         """What was decided of a pair, in this order."""

@@ -21,6 +21,7 @@ from mira_ltmemory.store.context import ContextRows
 from mira_ltmemory.store.database import Database, foreign_errors
 from mira_ltmemory.store.erasure import ErasureRows
 from mira_ltmemory.store.graph import GraphRows
+from mira_ltmemory.store.graph_reads import GraphReads
 from mira_ltmemory.store.history import HistoryRows
 from mira_ltmemory.store.jobs import JobRows
 from mira_ltmemory.store.journal import JournalRows
@@ -72,6 +73,7 @@ class SqlUnitOfWork:
         self.passages = PassageRows(self)
         self.graph = GraphRows(self)
         self.context = ContextRows(self)
+        self.graph_reads = GraphReads(self)
         self.vectors = VectorRows(self)
         self.tokens = TokenRows(self)
         self.words = WordRows(self)

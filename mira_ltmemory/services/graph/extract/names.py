@@ -22,27 +22,28 @@ _TOKEN = regex.compile(
 _TITLED = regex.compile(r"^[ \t]*#+ .*$|\*\*[^*\n]+\*\*", regex.MULTILINE)
 _WRITTEN_BY = regex.compile(r"[\"”’'*] by \Z")
 _GIVEN_NAME = regex.compile(r"\bnam(?:ed|e is) (?:it |him |her |them )?\Z")
-_PARTICLES = frozenset("de da di del della van von der den du la le bin ibn al el dos santos zu".split())
-_PLACE_BEFORE = frozenset(
+_PARTICLES = lex.words("de da di del della van von der den du la le bin ibn al el dos santos zu")
+_PLACE_BEFORE = lex.words(
     "in to from near at around across visit visiting visited toward towards through via leaving outside inside "
-    "aus nach bei en a à vers".split()
+    "aus nach bei en a à vers"
 )
-_KIN = frozenset(
+_KIN = lex.words(
     """
     sister brother mother father mom mum dad son daughter wife husband partner girlfriend boyfriend fiancé fiancée
     fiance fiancee cousin uncle aunt nephew niece grandma grandpa grandmother grandfather friend buddy bestie colleague
     coworker co-worker boss manager mentor neighbor neighbour roommate flatmate teacher coach therapist doctor dentist
     schwester bruder mutter vater freund freundin mann frau sohn tochter kollege kollegin chef chefin nachbarin nachbar
     dog cat puppy pup kitten horse parrot rabbit hamster guinea-pig pet hund katze
-    """.split()
+    """
 )
-_NAMING = frozenset("named called".split())
+_NAMING = lex.words("named called")
 _WORKING = regex.compile(
     r"(?:work(?:s|ed|ing)? (?:at|for)|job (?:at|with)|intern(?:s|ed|ing|ship)? (?:at|with)|employed (?:at|by)"
     r"|stud(?:y|ies|ied|ying) at|hired by|join(?:ed|ing)?) \Z"
 )
 _TRAVEL = regex.compile(
-    r"(?:liv(?:e|es|ed|ing) in|mov(?:e|es|ed|ing) (?:to|from)|trip to|flight to|fl(?:y|ew|ying) to|travel(?:s|ed|led|ing|ling)?"
+    r"(?:liv(?:e|es|ed|ing) in|mov(?:e|es|ed|ing) (?:to|from)|trip to|flight to|fl(?:y|ew|ying) to"
+    r"|travel(?:s|ed|led|ing|ling)?"
     r" to|vacation in|holiday in|based in|born in|grew up in|arriv(?:e|ed|ing) in|from my hometown,?) \Z"
 )
 
@@ -123,9 +124,9 @@ class _Reader:
                 continue
             run = self.tokens[index : index + size]
             written = _trim(self.text[run[0].start : run[-1].end])
-            if written in lex.KNOWN_ORGANISATIONS and all(token.joined for token in run[1:]):
-                if not self._goes_on(index + size - 1, lex.ORGANISATION_WORDS | lex.COMPANY_WORDS):
-                    return self._make(EntityType.ORGANIZATION, index, index + size - 1, 0.9)
+            listed = written in lex.KNOWN_ORGANISATIONS and all(token.joined for token in run[1:])
+            if listed and not self._goes_on(index + size - 1, lex.ORGANISATION_WORDS | lex.COMPANY_WORDS):
+                return self._make(EntityType.ORGANIZATION, index, index + size - 1, 0.9)
         last = index if self._is_titled(index) else self._run(index)
         while last > index:
             word = self._bare(last)
@@ -139,7 +140,7 @@ class _Reader:
         return self._named_of(index)
 
     def _named_of(self, index: int) -> Found | None:
-        """"University of Porto", "Bank of America"."""
+        """An organisation such as "University of Porto" or "Bank of America"."""
         if self._bare(index) not in lex.ORGANISATION_WORDS or index + 2 >= len(self.tokens):
             return None
         middle, after = self.tokens[index + 1], self.tokens[index + 2]
@@ -222,7 +223,19 @@ class _Reader:
         token = self.tokens[index]
         before = self.text[: token.start].rstrip()
         after = self.text[token.end : token.end + 1]
-        if self._before(index) in {*_NAMING, "i'm", "am", "with", "dear", "hey", "hi", "hello", "thanks", "met", "told"}:
+        if self._before(index) in {
+            *_NAMING,
+            "i'm",
+            "am",
+            "with",
+            "dear",
+            "hey",
+            "hi",
+            "hello",
+            "thanks",
+            "met",
+            "told",
+        }:
             return True
         return before.endswith(",") and after in (",", "!", "?", ".", "")
 
@@ -264,7 +277,7 @@ class _Reader:
                 continue
             if not token.upper or token.ordinary or self._bare(position) in _CALENDAR or _acronym(token.text):
                 break
-            if self.german and not (self._bare(index) in lex.GIVEN):
+            if self.german and self._bare(index) not in lex.GIVEN:
                 break
             last = position
             position += 1
@@ -316,13 +329,13 @@ class _Reader:
 
 
 _NAMED_TYPES = frozenset({EntityType.PERSON, EntityType.PLACE, EntityType.ORGANIZATION})
-_OWNERS = frozenset("my our your his her their mein meine meiner meinem unser unsere sein seine ihr ihre".split())
-_CALENDAR = frozenset(
+_OWNERS = lex.words("my our your his her their mein meine meiner meinem unser unsere sein seine ihr ihre")
+_CALENDAR = lex.words(
     """
     january february march april may june july august september october november december monday tuesday wednesday
     thursday friday saturday sunday jan feb mar apr jun jul aug sep sept oct nov dec montag dienstag mittwoch donnerstag
     freitag samstag sonntag spring summer autumn fall winter christmas easter halloween thanksgiving
-    """.split()
+    """
 )
 
 

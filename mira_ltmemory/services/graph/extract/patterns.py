@@ -35,8 +35,9 @@ _YEAR = r"(?P<year>(?:19|20)\d{2})"
 
 # Fenced and quoted code holds names of things, not of people; so does a line that is code by its look.
 _CODE = regex.compile(
-    r"```(?!(?:plain)?text\b|markdown\b).*?(?:```|\Z)|`[^`\n]*`|^[ \t]*(?:@|from |import |def |class |return |#include|<\w|[\w.]+\(.*\)\s*[;{:]?$"
-    r"|[\w.\[\]\"']+ ?= ?\S).*$",
+    r"```(?!(?:plain)?text\b|markdown\b).*?(?:```|\Z)|`[^`\n]*`"
+    r"|^[ \t]*(?:@|from |import |def |class |return |#include|<\w"
+    r"|[\w.]+\(.*\)\s*[;{:]?$|[\w.\[\]\"']+ ?= ?\S).*$",
     regex.DOTALL | regex.MULTILINE,
 )
 _LINK = regex.compile(r"(?<![\w@])(?:https?://|www\.)[^\s<>\"'`\]]+", regex.IGNORECASE)
@@ -48,7 +49,8 @@ _DATES = (
     regex.compile(r"(?<![\d/.-])" + _YEAR + r"-(?P<month>\d{2})-(?P<day>\d{2})(?![\d/-])"),
     regex.compile(r"(?<![\d/.-])(?P<day>\d{1,2})\.\s?(?P<month>\d{1,2})\.\s?" + _YEAR + r"(?![\d/-])"),
     regex.compile(
-        rf"(?<![\w])(?P<name>(?i:{_MONTH}))\.? (?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?:,? {_YEAR})?(?![\w:%]|[.,]\d| ?[ap]m\b)"
+        rf"(?<![\w])(?P<name>(?i:{_MONTH}))\.? (?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?:,? {_YEAR})?"
+        r"(?![\w:%]|[.,]\d| ?[ap]m\b)"
     ),
     regex.compile(
         rf"(?<![\w:.,$€£])(?P<day>\d{{1,2}})(?:st|nd|rd|th|\.|er|º)? (?:of |de |di )?(?P<name>(?i:{_MONTH}))\b\.?"
@@ -71,14 +73,14 @@ def shaped(text: str, said_at: datetime) -> Iterator[Found]:
         if len(link) > len("https://x"):
             yield Found(EntityType.LINK, match.start(), match.start() + len(link), link, 0.99)
     for match in _EMAIL.finditer(text):
-        yield Found(EntityType.EMAIL, *match.span(), match.group().lower(), 0.99)
+        yield Found(EntityType.EMAIL, match.start(), match.end(), match.group().lower(), 0.99)
     for match in _HANDLE.finditer(text):
-        yield Found(EntityType.HANDLE, *match.span(), match.group(), 0.95)
+        yield Found(EntityType.HANDLE, match.start(), match.end(), match.group(), 0.95)
     for pattern in _DATES:
         for match in pattern.finditer(text):
             named = _date(match, said_at)
             if named is not None:
-                yield Found(EntityType.DATE, *match.span(), named, 0.95 if "-" in named else 0.9)
+                yield Found(EntityType.DATE, match.start(), match.end(), named, 0.95)
 
 
 def _date(match: regex.Match[str], said_at: datetime) -> str | None:

@@ -1,0 +1,302 @@
+"""The graph's part in the processing of a window: who and what its messages speak of."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID, uuid5
+
+import numpy as np
+import regex
+
+from mira_ltmemory.protocols import LLM, Kind, Origin
+from mira_ltmemory.services.batch.window import Window, WindowMessage
+from mira_ltmemory.services.embeddings import EmbeddingService
+from mira_ltmemory.services.graph.extract import EntityType, Found, extract
+from mira_ltmemory.services.graph.extract.found import NAMED
+from mira_ltmemory.services.graph.keys import key_of
+from mira_ltmemory.services.graph.resolve import Names, choose
+from mira_ltmemory.services.graph.said import ModelAnswer, Said, ask_model
+from mira_ltmemory.store.graph import Named
+from mira_ltmemory.store.models import Entity, EntityAlias, Journaled, Mention, Relation, Source, content_hash
+from mira_ltmemory.store.unit_of_work import SqlUnitOfWork, Store
+
+STEP = "graph"
+
+logger = logging.getLogger(__name__)
+
+_RUN = regex.compile(r"\p{Lu}[\p{L}\p{M}\p{N}'’.&-]*(?: [\p{Lu}\p{N}][\p{L}\p{M}\p{N}'’.&-]*){0,3}")
+MAX_NAME_CHARS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class FoundIn:
+    """What was found in one message, in its order, and by what."""
+
+    message: WindowMessage
+    found: tuple[tuple[Found, str], ...]
+
+
+@dataclass(slots=True)
+class PreparedGraph:
+    """What a window speaks of. ``vectors`` are those of messages whose names have to be told apart, by message."""
+
+    messages: list[FoundIn] = field(default_factory=list)
+    said: list[Said] = field(default_factory=list)
+    aliases: dict[str, list[str]] = field(default_factory=dict)
+    vectors: dict[UUID, tuple[float, ...]] = field(default_factory=dict)
+    model_id: int | None = None
+    refused: int = 0
+
+
+class GraphStep:
+    """Finds entities in each window by rules, and with a language model their relations as well.
+
+    Text of tools and web pages is not read: it would fill the graph with what nobody here spoke of.
+    """
+
+    name = STEP
+
+    def __init__(self, store: Store, embeddings: EmbeddingService, llm: LLM | None = None) -> None:
+        self._store = store
+        self._embeddings = embeddings
+        self._llm = llm
+
+    def prepare(self, window: Window) -> PreparedGraph:
+        """Find who and what the window speaks of. Raises ``LLMError`` where there is a model and it fails."""
+        trusted = [message for message in window.messages if message.trusted]
+        people = [each.speaker for each in (*window.context, *window.messages) if each.speaker]
+        prepared = PreparedGraph()
+        if not trusted:
+            return prepared
+        with self._store.read() as unit:
+            known = _known(unit.graph_reads.named(_keys(message.content for message in trusted)))
+        answer = ModelAnswer() if self._llm is None else ask_model(self._llm, window, trusted)
+        prepared.said, prepared.aliases, prepared.refused = answer.said, answer.aliases, answer.refused
+        for message in trusted:
+            by_rule = extract(message.content, message.said_at, people=people, known=known)
+            by_model = answer.found.get(message.id, [])
+            both = [(each, "model") for each in by_model] + [
+                (each, "rule")
+                for each in by_rule
+                if not any(each.start < other.end and other.start < each.end for other in by_model)
+            ]
+            both.sort(key=lambda pair: pair[0].start)
+            if both:
+                prepared.messages.append(FoundIn(message, tuple(both)))
+        self._embed_open(prepared)
+        return prepared
+
+    def _embed_open(self, prepared: PreparedGraph) -> None:
+        """Embed the messages whose names several entities have, so that context can tell them apart."""
+        keys = {key_of(each.value) for part in prepared.messages for each, _ in part.found if each.type in NAMED}
+        with self._store.read() as unit:
+            times = Counter(named.key for named in unit.graph_reads.named(keys))
+        wanted = [
+            part.message
+            for part in prepared.messages
+            if any(times[key_of(each.value)] > 1 for each, _ in part.found if each.type in NAMED)
+        ]
+        embedded = self._embeddings.embed_now([message.content for message in wanted]) if wanted else None
+        if embedded is not None:
+            prepared.model_id, vectors = embedded
+            prepared.vectors = {
+                message.id: tuple(vector.tolist()) for message, vector in zip(wanted, vectors, strict=True)
+            }
+
+    def store(self, unit: SqlUnitOfWork, window: Window, prepared: PreparedGraph) -> Mapping[str, int]:
+        """Store entities, mentions and what was said of them. The same window makes the same rows."""
+        return _Writer(unit, window, prepared).write()
+
+
+class _Writer:
+    """Stores what one window speaks of."""
+
+    def __init__(self, unit: SqlUnitOfWork, window: Window, prepared: PreparedGraph) -> None:
+        self._unit = unit
+        self._window = window
+        self._prepared = prepared
+        self._names = self._load()
+        self._rows: list[Journaled] = []
+        self._new: list[UUID] = []
+        self._by_key: dict[str, UUID] = {}
+        self._counts: Counter[str] = Counter()
+
+    def write(self) -> Mapping[str, int]:
+        for part in self._prepared.messages:
+            for found, method in part.found:
+                self._mention(part.message, found, method)
+        for said in self._prepared.said:
+            self._relate(said)
+        self._counts["mentions"] = self._unit.graph.add(row for row in self._rows if not isinstance(row, Source))
+        self._unit.passages.add_sources(row for row in self._rows if isinstance(row, Source))
+        self._unit.vectors.enqueue(Kind.ENTITY, self._new)
+        # Entities, names and relations are counted one by one: what remains are the mentions.
+        self._counts["mentions"] -= len(self._new) + self._counts.pop("names", 0) + self._counts["relations"]
+        self._counts["entities"] = len(self._new)
+        self._counts["refused_relations"] = self._prepared.refused
+        return {name: number for name, number in self._counts.items() if number}
+
+    def _load(self) -> Names:
+        found = [each for part in self._prepared.messages for each, _ in part.found]
+        keys = {key_of(each.value) for each in found}
+        words = {word for key in keys for word in (key.split(" ")[0], key.split(" ")[-1])}
+        entities = self._unit.graph.candidates(keys, words)
+        before = self._unit.graph.mentioned([message.id for message in self._window.context])
+        ids = {each.id for each in entities}.union(*before.values()) if before else {each.id for each in entities}
+        names = Names(entities, self._unit.graph.kin(ids))
+        for message in self._window.context:
+            for entity_id in before.get(message.id, ()):
+                names.note(entity_id)
+        return names
+
+    def _mention(self, message: WindowMessage, found: Found, method: str) -> None:
+        key = key_of(found.value)
+        if not key or len(found.value) > MAX_NAME_CHARS * 4:
+            return
+        chosen = choose(self._names, key, found.type, self._near(message, key, found.type))
+        if chosen.ambiguous:
+            self._counts["ambiguous_names"] += 1
+            return
+        entity_id = chosen.entity_id or self._make(found, key, message)
+        self._names.note(entity_id)
+        self._by_key[key] = entity_id
+        for alias in self._prepared.aliases.get(key, ()):
+            self._alias(entity_id, alias, found.type, message)
+        self._rows.append(
+            Mention(
+                user_id=self._unit.user_id,
+                id=uuid5(message.id, f"mention:{found.start}:{found.end}:{found.type.value}"),
+                change_set_id=self._unit.change_set_id,
+                origin=message.origin.value,
+                entity_id=entity_id,
+                source_kind=Kind.MESSAGE.value,
+                source_id=message.id,
+                start_at=found.start,
+                end_at=found.end,
+                said_at=message.said_at,
+                confidence=round(found.confidence * chosen.confidence, 3),
+                method=method,
+            )
+        )
+
+    def _near(self, message: WindowMessage, key: str, type: EntityType) -> dict[UUID, float]:
+        """How near what the message says is to what is said of each entity of that name."""
+        vector = self._prepared.vectors.get(message.id)
+        if vector is None or self._prepared.model_id is None or type not in NAMED:
+            return {}
+        ids = [each.id for each in self._names.called(key, type)]
+        contexts = self._unit.graph.contexts(ids, self._prepared.model_id, len(vector))
+        own = np.asarray(vector)
+        return {
+            entity_id: float(own @ mean / (np.linalg.norm(own) * np.linalg.norm(mean) or 1.0))
+            for entity_id, mean in ((each, np.asarray(context)) for each, context in contexts.items())
+        }
+
+    def _make(self, found: Found, key: str, message: WindowMessage) -> UUID:
+        # What is called by its own name is the same everywhere; two people of one name need not be.
+        where = "" if found.type not in NAMED else f":{message.id}:{found.start}"
+        entity_id = uuid5(self._unit.user_id, f"entity:{found.type.value}:{key}{where}")
+        name = found.value[:MAX_NAME_CHARS]
+        self._rows += [
+            Entity(
+                user_id=self._unit.user_id,
+                id=entity_id,
+                change_set_id=self._unit.change_set_id,
+                origin=message.origin.value,
+                type=found.type.value,
+                name=name,
+                content=name,
+                content_hash=content_hash(name),
+            ),
+        ]
+        self._new.append(entity_id)
+        self._alias(entity_id, name, found.type, message)
+        return entity_id
+
+    def _alias(self, entity_id: UUID, alias: str, type: EntityType, message: WindowMessage) -> None:
+        key = key_of(alias)
+        if any(each.id == entity_id and each.key == key for each in self._names.entities):
+            return
+        self._rows.append(
+            EntityAlias(
+                user_id=self._unit.user_id,
+                id=uuid5(entity_id, f"alias:{key}"),
+                change_set_id=self._unit.change_set_id,
+                origin=message.origin.value,
+                entity_id=entity_id,
+                alias=alias,
+                key=key,
+            )
+        )
+        self._counts["names"] += 1
+        self._names.add(entity_id, type.value, alias, key)
+
+    def _relate(self, said: Said) -> None:
+        subject, object_ = self._by_key.get(said.subject), self._by_key.get(said.object)
+        if subject is None or object_ is None or subject == object_:
+            self._counts["refused_relations"] += 1
+            return
+        unit = self._unit
+        relation_id = uuid5(unit.user_id, f"relation:{subject}:{said.predicate}:{object_}:{said.valid_from or ''}")
+        if unit.graph.has_relation(relation_id) or any(row.id == relation_id for row in self._rows):
+            self._evidence(relation_id, said)
+            return
+        self._rows.append(
+            Relation(
+                user_id=unit.user_id,
+                id=relation_id,
+                change_set_id=unit.change_set_id,
+                origin=Origin.ASSISTANT.value,
+                valid_from=said.valid_from,
+                subject_id=subject,
+                predicate=said.predicate,
+                object_id=object_,
+                confidence=said.confidence,
+                inferred=False,
+            )
+        )
+        self._counts["relations"] += 1
+        self._evidence(relation_id, said)
+
+    def _evidence(self, relation_id: UUID, said: Said) -> None:
+        link = uuid5(relation_id, f"relation from {said.message_id}")
+        known = self._unit.passages.sources_of(Kind.RELATION, relation_id)
+        if said.message_id in known or any(row.id == link for row in self._rows):
+            return
+        self._rows.append(
+            Source(
+                user_id=self._unit.user_id,
+                id=link,
+                change_set_id=self._unit.change_set_id,
+                origin=Origin.ASSISTANT.value,
+                kind=Kind.RELATION.value,
+                row_id=relation_id,
+                source_kind=Kind.MESSAGE.value,
+                source_id=said.message_id,
+            )
+        )
+
+
+def _keys(texts: Iterable[str]) -> set[str]:
+    """What might be names in these texts, as names are compared: runs of capital letters and their parts."""
+    keys: set[str] = set()
+    for text in texts:
+        for match in _RUN.finditer(text):
+            words = match.group().split(" ")
+            keys.update(
+                key_of(" ".join(words[first:last]))
+                for first in range(len(words))
+                for last in range(first + 1, len(words) + 1)
+            )
+    return {key for key in keys if key}
+
+
+def _known(named: Sequence[Named]) -> dict[str, EntityType]:
+    """What each name stands for, where all that have it are of one type."""
+    types: dict[str, set[str]] = {}
+    for each in named:
+        types.setdefault(each.key, set()).add(each.type)
+    return {key: EntityType(next(iter(found))) for key, found in types.items() if len(found) == 1}
