@@ -46,7 +46,9 @@ def show(context: typer.Context, name: Name) -> None:
     if brief.aliases:
         screen.print(quoted(f"also: {', '.join(brief.aliases)}"))
     if brief.first is not None:
-        screen.print(f"{brief.mentions} mentions, {local(brief.first, zone)} to {local(brief.last, zone)}", markup=False)
+        screen.print(
+            f"{brief.mentions} mentions, {local(brief.first, zone)} to {local(brief.last, zone)}", markup=False
+        )
     for relation in view.relations:
         screen.print(quoted(_sentence(relation, zone), "dim" if relation.inferred else ""), soft_wrap=True)
     for mention in view.mentions:

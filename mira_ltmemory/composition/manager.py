@@ -242,7 +242,7 @@ class MemoryManager:
         show = partial(render_blocks, edit_tools=self._edit_tools())
         moment = self.history.resolve(at)
         valid_at = at if isinstance(at, datetime) else self.history.time_of(moment)
-        return MemoryAsOf(self.store, self.history, self._searcher, show, moment, valid_at)
+        return MemoryAsOf(self.store, self.history, self._searcher, self.graph, show, moment, valid_at)
 
     def capture(self, messages: Sequence[IncomingMessage]) -> list[IncomingMessage]:
         """Store the messages that are not stored yet and return those. Raises ``StoreError``."""

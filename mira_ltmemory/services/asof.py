@@ -10,6 +10,8 @@ from typing import Any
 from mira_ltmemory.errors import UnknownLabel
 from mira_ltmemory.protocols import Filter, Hit, Kind, SearchResult
 from mira_ltmemory.services.blocks import BlockView
+from mira_ltmemory.services.graph.manager import EntityManager
+from mira_ltmemory.services.graph.views import EntityBrief, Lookup
 from mira_ltmemory.services.history import HistoryService
 from mira_ltmemory.services.search.rank import rank
 from mira_ltmemory.services.search.searcher import NEWEST, Searcher, as_hit, in_order
@@ -29,6 +31,7 @@ class MemoryAsOf:
     store: Store
     history: HistoryService
     searcher: Searcher
+    graph: EntityManager
     render_blocks: Callable[[Sequence[BlockView]], str]
     moment: int
     valid_at: datetime | None = None
@@ -66,6 +69,22 @@ class MemoryAsOf:
     def passages(self, limit: int = 10, filter: Filter | None = None) -> list[Hit]:
         """The newest passages as they were, newest first."""
         return list(self.search("", filter, limit).hits)
+
+    def entity(self, name: str) -> Lookup:
+        """What a name stood for. Raises ``InvalidArgument``."""
+        found = self.graph.lookup(name, moment=self.moment)
+        self._require_kept()
+        return found
+
+    def entities(self, query: str, type: str | None = None, limit: int = 10) -> list[EntityBrief]:
+        """Find entities as they were; a blank query lists those spoken of most. Raises ``InvalidArgument``."""
+        found = self.graph.search(query, type, limit, moment=self.moment)
+        self._require_kept()
+        return found
+
+    def _require_kept(self) -> None:
+        with self.store.read() as unit:
+            self.history.require_kept(unit, self.moment)
 
     def _search(self, kind: Kind, query: str, filter: Filter, limit: int) -> SearchResult:
         filter = replace(filter, valid_at=filter.valid_at or self.valid_at)

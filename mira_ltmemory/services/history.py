@@ -230,7 +230,7 @@ class HistoryService:
             why = f"made {cited.kind} {cited.row_id}, which {relation} {cited.source_kind} {cited.source_id}"
             if row_id not in planned:
                 plan.block([cited.made_by], why)
-            elif wanted is not None:
+            elif wanted is not None and cited.source_id in wanted.values.values():
                 plan.block([wanted.made_by], why)
 
     def _block_holding(self, unit: SqlUnitOfWork, plan: _Plan) -> None:

@@ -72,8 +72,7 @@ WHERE t.user_id = :user_id AND t.entity_id = :entity_id AND :written = (
     ) s)
 """
 
-# Nearby: within so many messages of the same conversation.
-_REACH = 20
+# Nearby: in the same conversation, within half a day.
 _PAIRS = 2_000
 _FIRST_NAMES = """
 WITH names AS (
@@ -85,7 +84,7 @@ SELECT f.id AS entity_id, f.name, w.id AS into_id, w.name AS into_name, EXISTS (
     SELECT FROM ltmemory.mentions mf
     JOIN ltmemory.messages sf ON sf.user_id = :user_id AND sf.id = mf.source_id
     JOIN ltmemory.messages sw ON sw.user_id = :user_id AND sw.conversation_id = sf.conversation_id
-        AND sw.position BETWEEN sf.position - :reach AND sf.position + :reach
+        AND sw.said_at BETWEEN sf.said_at - interval '12 hours' AND sf.said_at + interval '12 hours'
     JOIN ltmemory.mentions mw ON mw.user_id = :user_id AND mw.source_id = sw.id AND mw.entity_id = w.id
     WHERE mf.user_id = :user_id AND mf.entity_id = f.id
 ) AS beside
@@ -185,7 +184,7 @@ class GraphRows(Rows):
 
     def first_names(self) -> list[FirstName]:
         """People of one name only, each with the whole names that begin with it, and whether both stood nearby."""
-        rows = self.execute(_FIRST_NAMES, reach=_REACH, limit=_PAIRS)
+        rows = self.execute(_FIRST_NAMES, limit=_PAIRS)
         return [FirstName(row.entity_id, row.name, row.into_id, row.into_name, row.beside) for row in rows]
 
     def names_of(self, type: str) -> list[Named]:

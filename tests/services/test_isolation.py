@@ -100,6 +100,16 @@ def victims_values(two: TwoUsers) -> dict[str, list[Any]]:
         "plan": [plan, ErasurePlan(user_id=two.thief.store.user_id, subject=two.token, rows=plan.rows)],
         "messages": [[shared_message(two.thief, "mine now")]],
         "source": ["a file"],
+        "entity_id": [row["id"] for row in two.victims("entities")],
+        "into_id": [row["id"] for row in two.victims("entities")],
+        "alias": [f"{two.token} {two.secret}"],
+        "reason": ["theirs"],
+        "start": [f"{two.token} {two.secret}"],
+        "end": ["Berg"],
+        "graph.neighbours.name": [f"{two.token} {two.secret}"],
+        "graph.lookup.name": [f"{two.token} {two.secret}", two.token],
+        "graph.one.name": [f"{two.token} {two.secret}", two.token],
+        "entity.name": [f"{two.token} {two.secret}", two.token],
         "run": [JobRun(name="job", scheduled_for=now, change=BY_USER)],
     }
 
@@ -172,6 +182,7 @@ def test_no_tool_and_no_prompt_shows_or_changes_the_victims_memory(two: TwoUsers
         "tag_match_mode": ["any", "all"], "roles": [["user"]], "start_date": ["2000-01-01"], "end_date": ["2030-01-01"],
         "start_datetime": ["2000-01-01"], "end_datetime": ["2030-01-01"],
         "include_old": [True],
+        "type": ["person", "place"],
         "path": ["/memories", "/memories/human"],
     }  # fmt: skip
     for tool in two.thief.tools():

@@ -29,6 +29,8 @@ SIGNATURES = {
         ["query"],
     ),
     "conversation_search": (["query", "roles", "limit", "start_date", "end_date", "include_old"], ["query"]),
+    "entity_lookup": (["name"], ["name"]),
+    "entity_search": (["query", "type", "limit"], ["query"]),
 }
 
 

@@ -93,7 +93,7 @@ GIVEN = words(
     rhonda rhys richie robyn roderick rodney rohan rory rosalind rowan rudy rufus sammy saul scott shreya sid
     silas simeon skye spencer stan stanley talia tariq teddy terrance tess tessa thelma toby tomasz trent trisha
     trudy tyrone uma valentin vaughn vernon vicki vijay vince wallace wes wesley wilbur wilfred willie winnie
-    wyatt xander yash yuri zack zelda
+    wyatt xander yash yuri zack mireille
     """
 )
 """Given names, in lower case and without accents."""
@@ -217,7 +217,7 @@ PLACE_WORDS = words(
 )
 """Words that end the name of a place."""
 
-WORK_WORDS = words("award awards prize prizes cup trophy series trilogy saga movie movies film films")
+WORK_WORDS = words("award awards prize prizes cup trophy series trilogy saga movie movies film films books novels")
 """Words after a name that make it the name of something else."""
 
 PLACE_HEADS = words("lake mount mt mt. fort port cape isle san santa")

@@ -110,7 +110,9 @@ class _Reader:
                 continue
             if type is not EntityType.PERSON and self._goes_on(index + size - 1, lex.PLACE_WORDS):
                 continue
-            return self._make(type, index, index + size - 1, 0.92)
+            # Who was known by a first name may be named in full now.
+            last = index + size - 1 if type is not EntityType.PERSON else max(index + size - 1, self._person_end(index))
+            return self._make(type, index, last, 0.92)
         return None
 
     def _sure(self, index: int) -> bool:
@@ -131,7 +133,7 @@ class _Reader:
         while last > index:
             word = self._bare(last)
             if word in lex.ORGANISATION_WORDS or (
-                self.tokens[last].text.lower() in lex.COMPANY_WORDS and not self._goes_on(last, frozenset())
+                self.tokens[last].text.lower().rstrip(".") in lex.COMPANY_WORDS and not self._goes_on(last, frozenset())
             ):
                 start = index + (self.tokens[index].first and self.tokens[index].ordinary)
                 if start < last and not self.tokens[start].ordinary and self.tokens[last].upper:
@@ -145,7 +147,7 @@ class _Reader:
             return None
         middle, after = self.tokens[index + 1], self.tokens[index + 2]
         if middle.text in ("of", "de", "für", "for") and middle.joined and after.joined and after.upper:
-            return self._make(EntityType.ORGANIZATION, index, self._run(index + 2), 0.86)
+            return self._make(EntityType.ORGANIZATION, index, self._run(index + 2), 0.92)
         return None
 
     def _place(self, index: int) -> Found | None:
@@ -211,6 +213,10 @@ class _Reader:
                 return None
         if (self._after_capital(index) and not spoken) or self._bare(last) in lex.WORK_WORDS:
             return None
+        if last > index and last + 1 < len(self.tokens) and not self._closes(last):
+            after = self.tokens[last + 1]
+            if after.joined and after.folded in lex.WORK_WORDS:
+                return None
         if token.text.isupper() and len(token.text) > 1:
             return None
         return self._make(EntityType.PERSON, index, last, 0.95 if spoken else 0.88)
