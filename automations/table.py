@@ -10,7 +10,7 @@ from mira_ltmemory.protocols import Job, JobFunction
 
 DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
     {
-        "process_conversations": "Stores what was said since the last run, draws facts and entities from it, and embeds it.",
+        "process_conversations": "Stores what was said since the last run, draws facts and entities, and embeds it.",
         "relation_discovery": "Infers relations between entities that nobody said, marked as inferred; off by default.",
         "health_check": "Checks the database, the embedding model and what waits for embedding.",
         "consolidate_memory": "Merges near-duplicates, marks contradictions, writes summaries, moves what is old and "

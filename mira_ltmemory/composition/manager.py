@@ -51,6 +51,7 @@ from mira_ltmemory.services.facts import FactStep
 from mira_ltmemory.services.graph.discovery import RelationDiscovery
 from mira_ltmemory.services.graph.manager import EntityManager
 from mira_ltmemory.services.graph.merging import EntityMerges
+from mira_ltmemory.services.graph.step import GraphStep
 from mira_ltmemory.services.history import HistoryService
 from mira_ltmemory.services.memory_files import MemoryFiles
 from mira_ltmemory.services.passages import PassageManager
@@ -280,6 +281,9 @@ class MemoryManager:
         done += self.process_pending(run.progress)
         packed = self.recall.pack_words() + self.archival.pack_words()
         counts = {"embedded": done, "packed": packed, **report.as_counts()}
+        if report.windows and self.settings.entity_extraction_enabled:
+            within = Change(run.change.actor, "entity_resolution", parent=report.change_set_id)
+            counts["merged_entities"] = len(self.entity_merges.resolve(within))
         return JobReport(summary=f"{report.summary} Embedded {done} texts.{self._consolidate_if_due()}", counts=counts)
 
     def _window_steps(self) -> list[WindowStep]:
@@ -292,6 +296,9 @@ class MemoryManager:
             )
         else:
             steps.append(OwnWords(self.store.user_id, self.embeddings, self.settings.zone))
+        if self.settings.entity_extraction_enabled:
+            llm = self.llm if self.settings.batch_use_model else None
+            steps.append(GraphStep(self.store, self.embeddings, llm))
         return steps
 
     def _consolidate_if_due(self) -> str:

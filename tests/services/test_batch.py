@@ -318,7 +318,7 @@ def test_without_a_model_passages_are_the_conversations_own_words(memory: Memory
     said(memory, "ok")
     said(memory, "My sister Ann visits me in May.", speaker="Ben")
     report = memory.batches.run()
-    assert report.counts == {"passages": 2}
+    assert report.counts == {"passages": 2, "entities": 2, "mentions": 2}
     first, second = rows(memory, "content, category, origin, CAST(id AS text)")
     assert first[:3] == (
         "2025-05-05 09:31 to 09:33\nUser: I moved to Porto in March.\nAssistant: How do you like it there?\n"
@@ -361,5 +361,5 @@ def test_the_hourly_job_tells_what_it_did(memory: MemoryManager) -> None:
     result = memory.runner.run("process_conversations")
     assert result["success"]
     counts = result["report"]["counts"]
-    assert (counts["messages"], counts["passages"], counts["embedded"], counts["model_calls"]) == (1, 1, 1, 0)
+    assert (counts["messages"], counts["passages"], counts["embedded"], counts["model_calls"]) == (1, 1, 2, 0)
     assert result["report"]["summary"].startswith("Processed 1 messages in 1 windows, 1 passages.")

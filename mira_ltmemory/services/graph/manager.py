@@ -92,8 +92,10 @@ class EntityManager:
                 exact = 1.0 if each.key == key else 0.0
                 scores[each.id] = max(scores.get(each.id, 0.0), exact + shared)
             if embedded is not None:
-                model_id, vector = embedded
-                for entity_id, near in unit.graph_reads.nearest(vector, model_id, limit * 3, type=kind, moment=moment):
+                nearest = unit.graph_reads.nearest(
+                    embedded.vector, embedded.model_id, limit * 3, type=kind, moment=moment
+                )
+                for entity_id, near in nearest:
                     if near >= 0.35 or entity_id in scores:
                         scores[entity_id] = scores.get(entity_id, 0.0) + near
             families = families_of(unit, scores, moment)

@@ -101,9 +101,9 @@ class GraphStep:
         ]
         embedded = self._embeddings.embed_now([message.content for message in wanted]) if wanted else None
         if embedded is not None:
-            prepared.model_id, vectors = embedded
+            prepared.model_id = embedded.model_id
             prepared.vectors = {
-                message.id: tuple(vector.tolist()) for message, vector in zip(wanted, vectors, strict=True)
+                message.id: tuple(vector.tolist()) for message, vector in zip(wanted, embedded.vectors, strict=True)
             }
 
     def store(self, unit: SqlUnitOfWork, window: Window, prepared: PreparedGraph) -> Mapping[str, int]:
