@@ -362,4 +362,6 @@ def test_the_hourly_job_tells_what_it_did(memory: MemoryManager) -> None:
     assert result["success"]
     counts = result["report"]["counts"]
     assert (counts["messages"], counts["passages"], counts["embedded"], counts["model_calls"]) == (1, 1, 2, 0)
-    assert result["report"]["summary"].startswith("Processed 1 messages in 1 windows, 1 passages.")
+    assert result["report"]["summary"].startswith(
+        "Processed 1 messages in 1 windows, 1 entities, 1 mentions, 1 passages."
+    )
