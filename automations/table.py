@@ -15,6 +15,7 @@ DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
         "health_check": "Checks the database, the embedding model and what waits for embedding.",
         "consolidate_memory": "Merges near-duplicates, marks contradictions, writes summaries, moves what is old and "
         "unimportant to cold storage.",
+        "weekly_review": "Notices patterns across conversations, and lets the model put into memory what matters.",
         "retention": "Removes earlier versions that are older than `retention_days`; off where everything is kept.",
     }
 )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import logging
-from typing import Any, ClassVar
+from copy import copy
+from dataclasses import replace
+from typing import Any, ClassVar, Self
 
 from mira_ltmemory.errors import InvalidArgument, LtMemoryError
 from mira_ltmemory.protocols import Actor, Change, Json
@@ -39,10 +41,19 @@ class MemoryTool:
             "additionalProperties": False,
         }
 
+    by: Change | None = None
+    """The run whose tool it is: its edits are that run's."""
+
+    def under(self, change: Change) -> Self:
+        """The same tool as part of a run: ``change`` says who acts, why, and which change set is the parent."""
+        tool = copy(self)
+        tool.by = change
+        return tool
+
     @property
     def change(self) -> Change:
         """What the journal says about an edit by this tool."""
-        return Change(Actor.MODEL, self.name)
+        return Change(Actor.MODEL, self.name) if self.by is None else replace(self.by, tool=self.name)
 
     def run(self, **arguments: Any) -> Json:
         """Do the work. An ordinary mistake comes back as ``{"success": False, "error": ...}``."""

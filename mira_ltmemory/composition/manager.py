@@ -59,6 +59,7 @@ from mira_ltmemory.services.problems import Problems
 from mira_ltmemory.services.recall import RecallManager
 from mira_ltmemory.services.redaction import Redactor
 from mira_ltmemory.services.retention import RetentionService
+from mira_ltmemory.services.review.weekly import WeeklyReview
 from mira_ltmemory.services.search import Searcher, TieredSearcher
 from mira_ltmemory.services.snapshots import SnapshotService
 from mira_ltmemory.services.status import StatusService
@@ -80,6 +81,7 @@ from mira_ltmemory.tools import (
     MemoryInsert,
     MemoryRethink,
     MemoryRollback,
+    MemoryTool,
 )
 
 logger = logging.getLogger(__name__)
@@ -139,6 +141,7 @@ class MemoryManager:
             self.store, self._searcher, self.live, least=settings.prompt_relevant_probability
         )
         self.insights = RecentInsights(self.store)
+        self.review = WeeklyReview(self.store, clock, settings, self.blocks, self.llm, self._review_tools)
         self.erasure = ErasureService(self.store, clock, searcher, self.embeddings, self._forget)
         self.batches = BatchProcessor(
             self.store, clock, self.problems, self._window_steps, self._budget, hours=settings.batch_process_hours
@@ -213,6 +216,18 @@ class MemoryManager:
         self.live.messages = messages
         self.blocks.untrusted.live = messages
 
+    def _review_tools(self, change: Change) -> list[Tool]:
+        """The tools of the weekly review, as far as they are switched on; their edits belong to ``change``."""
+        zone, limit = self.settings.zone, self.settings.max_search_results
+        every: list[MemoryTool] = [
+            ArchivalMemorySearch(self.archival, zone, limit),
+            ConversationSearch(self.recall, zone, limit),
+            ArchivalMemoryInsert(self.archival),
+            CoreMemoryAppend(self.blocks.unattended()),
+            CoreMemoryReplace(self.blocks.unattended()),
+        ]
+        return [tool.under(change) for tool in every if getattr(self.settings.tools, tool.name)]
+
     def _forget(self, holds: Callable[[str], bool]) -> int:
         """Forget what is kept in this process of texts that are to be forgotten."""
         self.relevant.forget()
@@ -230,6 +245,7 @@ class MemoryManager:
             "relation_discovery": self.relations.run,
             "health_check": self.status.check_health,
             "consolidate_memory": self.consolidation.run_job,
+            "weekly_review": self.review.run,
             "retention": self.retention.run,
         }
         return build_jobs(self.settings, functions)

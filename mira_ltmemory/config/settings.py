@@ -127,6 +127,15 @@ class MemoryConfig(BaseSettings):
     entity_extraction_enabled: bool = Field(True, description="Whether entities are extracted.")
     relationship_inference_enabled: bool = Field(True, description="Whether relations are inferred.")
 
+    # The weekly review
+    review_max_steps: int = Field(
+        12, ge=0, le=100, description="Answers of the model in one weekly review, at most; 0: patterns only."
+    )
+    review_max_tokens: int = Field(
+        100_000, ge=1000, description="Tokens that the model may read and write in one weekly review."
+    )
+    review_minutes: float = Field(15, gt=0, le=600, description="Minutes that the model's part of a review may take.")
+
     # Parts of the prompt
     prompt_relevant_chars: int = Field(
         2000, ge=500, le=50_000, description="Characters of the prompt for memories about the last message, at most."

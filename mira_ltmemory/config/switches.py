@@ -73,6 +73,7 @@ class AutomationSettings(_Switches):
     relation_discovery: AutomationSetting = _automation("0 4 * * *", enabled=False)
     health_check: AutomationSetting = _automation("0 */6 * * *")
     consolidate_memory: AutomationSetting = _automation("0 2 * * *")
+    weekly_review: AutomationSetting = _automation("0 0 * * 0")
     retention: AutomationSetting = _automation("45 3 * * *")
 
     @field_validator("*", mode="before")

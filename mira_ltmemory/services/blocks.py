@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +82,14 @@ class BlockManager:
         self._history = BlockHistory(store)
         self._held: HeldEdits[_Work] = HeldEdits()
         self.untrusted = UntrustedText(store)
+
+    def unattended(self) -> BlockManager:
+        """The same blocks for a run that nobody watches: text of a tool or a web page is held at the least."""
+        if self._settings.core_memory_confirmation != "never":
+            return self
+        stricter = copy(self)
+        stricter._settings = self._settings.model_copy(update={"core_memory_confirmation": "untrusted"})
+        return stricter
 
     def ensure(self) -> list[str]:
         """Make the configured blocks exist with their limits; return sentences about what could not be."""

@@ -27,6 +27,7 @@ from mira_ltmemory.store.jobs import JobRows
 from mira_ltmemory.store.journal import JournalRows
 from mira_ltmemory.store.messages import MessageRows
 from mira_ltmemory.store.passages import PassageRows
+from mira_ltmemory.store.review import ReviewRows
 from mira_ltmemory.store.scan import ScanRows
 from mira_ltmemory.store.search import SearchRows
 from mira_ltmemory.store.search.past import PastRows
@@ -74,6 +75,7 @@ class SqlUnitOfWork:
         self.graph = GraphRows(self)
         self.context = ContextRows(self)
         self.graph_reads = GraphReads(self)
+        self.review = ReviewRows(self)
         self.vectors = VectorRows(self)
         self.tokens = TokenRows(self)
         self.words = WordRows(self)

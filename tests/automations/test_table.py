@@ -21,8 +21,15 @@ def test_cron_and_time_zone_come_from_the_settings() -> None:
 
 
 def test_a_job_that_is_switched_off_is_left_out() -> None:
+    every = [job.name for job in build_jobs(MemoryConfig(), FUNCTIONS)]
     settings = MemoryConfig(automations={"health_check": False})
-    assert [job.name for job in build_jobs(settings, FUNCTIONS)] == ["process_conversations", "consolidate_memory"]
+    assert [job.name for job in build_jobs(settings, FUNCTIONS)] == [name for name in every if name != "health_check"]
+    assert {"process_conversations", "health_check", "weekly_review"} <= set(every)
+
+
+def test_heavy_jobs_are_marked() -> None:
+    heavy = {job.name for job in build_jobs(MemoryConfig(), FUNCTIONS) if job.heavy}
+    assert "weekly_review" in heavy and "process_conversations" not in heavy
 
 
 def test_a_job_without_a_function_is_a_mistake() -> None:

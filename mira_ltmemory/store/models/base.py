@@ -99,6 +99,7 @@ class ChangeSet(Base, table=True):
         Index(None, "user_id", "parent_id"),
         Index(None, "user_id", "undoes"),
         Index(None, "user_id", "created_at"),
+        Index("ix_change_sets_review", "user_id", "id", postgresql_where=text("metadata ? 'review'")),
     )
 
     user_id: UUID = Field(primary_key=True)

@@ -125,6 +125,7 @@ class Passage(PassageColumns, table=True):
     __tablename__ = "passages"
     __table_args__ = (
         to_row("change_sets", "change_set_id"),
+        Index("ix_passages_insight", "user_id", "said_at", postgresql_where=text("category = 'insight'")),
         Index("ix_passages_ended", "user_id", "valid_until", postgresql_where=text("valid_until IS NOT NULL")),
         Index(None, "user_id", "said_at"),
         Index(None, "user_id", "content_hash"),
