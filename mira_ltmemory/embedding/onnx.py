@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import threading
+from collections import deque
 from collections.abc import Callable, Container, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from mira_ltmemory.embedding.folder import check_dimension, model_name, pools_by_first_token, sha256
+from mira_ltmemory.embedding.runtime import Runtime, foreign_errors, shared_runtime
 from mira_ltmemory.embedding.tokens import make_space, project, read_space, told
 from mira_ltmemory.errors import EmbeddingError
 from mira_ltmemory.protocols import EmbeddingModel, TokenSpace, TokenVectors
@@ -24,11 +25,23 @@ if TYPE_CHECKING:
     # Called with a text's index, itself, its tokens' offsets and its hidden states, padded.
     _Keep = Callable[[int, str, Sequence[tuple[int, int]], NDArray[np.float32]], None]
 
-_BATCH_TOKENS = 4096
-"""Padded tokens of one run at most: bounds the memory that long texts take."""
+_BATCH_TOKENS = 1024
+"""Tokens of one run at most: what the model's widest layer makes of them stays near the processor."""
+
+_CHUNK = 512
+"""Texts that are tokenised at once."""
 
 _CHARS_PER_TOKEN = 16
 """Characters kept for each token before tokenising: a token of more would be a rare long word."""
+
+
+@dataclass(slots=True, eq=False)
+class _Batch:
+    """Texts of a call that are run together, and where each of their tokens begins and ends."""
+
+    indexes: list[int] = field(default_factory=list)
+    tokens: list[list[int]] = field(default_factory=list)
+    offsets: list[list[tuple[int, int]]] = field(default_factory=list)
 
 
 class OnnxEmbedder:
@@ -36,8 +49,9 @@ class OnnxEmbedder:
 
     Pooled by mean, or by the first token where the model's ``1_Pooling/config.json`` says so.
 
-    ``max_tokens`` is where a text is cut, ``batch_size`` the texts of one run at most, ``threads`` those of
-    the session (0: half the machine's, at least one). It keeps no text: users may share it.
+    ``max_tokens`` is where a text is cut, ``batch_size`` the texts of one run at most, ``threads`` how many
+    run at once (0: half the machine's processors, at least one). It keeps no text: users may share it, and all
+    embedders of the same files share one session.
     Raises ``EmbeddingError`` at once where files are missing or of another dimension; the session itself
     is made when the first text is embedded.
     """
@@ -53,14 +67,13 @@ class OnnxEmbedder:
         threads: int = 0,
     ) -> None:
         self._model_path = model_path
-        self._tokenizer_path = tokenizer_path
         self._batch_size = batch_size
-        self._threads = threads or max(1, (os.cpu_count() or 2) // 2)
-        self._lock = threading.Lock()
-        self._loaded: tuple[Any, Any] | None = None
-        _check_dimension(model_path, dimension)
-        self._by_first_token = _pools_by_first_token(model_path)
-        self._model = EmbeddingModel(_model_name(model_path), dimension, _sha256(model_path), max_tokens)
+        check_dimension(model_path, dimension)
+        self._by_first_token = pools_by_first_token(model_path)
+        self._model = EmbeddingModel(model_name(model_path), dimension, sha256(model_path), max_tokens)
+        self._runtime = shared_runtime(
+            model_path, self._model.sha256, tokenizer_path, max_tokens, threads or max(1, (os.cpu_count() or 2) // 2)
+        )
 
     @property
     def model(self) -> EmbeddingModel:
@@ -100,172 +113,71 @@ class OnnxEmbedder:
             self._embed(samples, keep)
             return np.concatenate(parts)
 
-        _, tokenizer = self._load()
-        with _foreign_errors("make a token space"):
-            return make_space(tokenizer.get_vocab(), states_of)
+        runtime = self._runtime()
+        with foreign_errors("make a token space"):
+            return make_space(runtime.tokenizer.get_vocab(), states_of)
 
     def _embed(self, texts: Sequence[str], keep: _Keep | None) -> Vectors:
         import numpy as np
 
-        session, tokenizer = self._load()
         result = np.zeros((len(texts), self._model.dimension), dtype=np.float32)
         if not texts:
             return result
-        with _foreign_errors("embed a text"):
-            cut = [text[: self._model.max_tokens * _CHARS_PER_TOKEN] for text in texts]
-            encoded = tokenizer(
-                cut, truncation=True, max_length=self._model.max_tokens, return_offsets_mapping=keep is not None
-            )
-            tokens: list[list[int]] = encoded["input_ids"]
-            # Texts of like length together: padding is work, and the longest text of a batch sets it.
-            by_length = sorted(range(len(texts)), key=lambda index: len(tokens[index]))
-            for chosen in self._batches(by_length, tokens):
-                result[chosen], states = self._run(session, [tokens[index] for index in chosen])
-                for row, index in enumerate(chosen if keep is not None else ()):
-                    keep(index, cut[index], encoded["offset_mapping"][index], states[row])  # type: ignore[misc]
+        runtime = self._runtime()
+        cut = [text[: self._model.max_tokens * _CHARS_PER_TOKEN] for text in texts]
+
+        def take(batch: _Batch, states: NDArray[np.float32]) -> None:
+            result[batch.indexes] = self._pool(states)
+            for row, index in enumerate(batch.indexes if keep is not None else ()):
+                keep(index, cut[index], batch.offsets[row], states[row])  # type: ignore[misc]
+
+        with foreign_errors("embed a text"):
+            batches = self._batches(runtime, cut, offsets=keep is not None)
+            if len(texts) == 1:
+                [batch] = batches
+                take(batch, runtime.run(batch.tokens))
+                return result
+            # While batches run, the next are tokenised here, and what came out of earlier ones is taken.
+            running: deque[tuple[_Batch, Future[NDArray[np.float32]]]] = deque()
+            for batch in batches:
+                running.append((batch, runtime.submit(batch.tokens)))
+                if len(running) > 2 * runtime.threads:
+                    done, states = running.popleft()
+                    take(done, states.result())
+            for done, states in running:
+                take(done, states.result())
         return result
 
-    def _batches(self, by_length: Sequence[int], tokens: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-        """Cut the order into batches of at most ``batch_size`` texts and `_BATCH_TOKENS` padded tokens."""
-        batch: list[int] = []
-        for index in by_length:
-            if batch and (len(batch) == self._batch_size or (len(batch) + 1) * len(tokens[index]) > _BATCH_TOKENS):
-                yield batch
-                batch = []
-            batch.append(index)
-        if batch:
-            yield batch
+    def _batches(self, runtime: Runtime, texts: Sequence[str], *, offsets: bool) -> Iterator[_Batch]:
+        """Texts with the same number of tokens together, at most ``batch_size`` and `_BATCH_TOKENS` at once.
 
-    def _run(self, session: Any, tokens: Sequence[Sequence[int]]) -> tuple[Vectors, NDArray[np.float32]]:
-        """Vectors of the texts, and their last hidden states: ``(texts, tokens, hidden)``, padded."""
+        So nothing is padded: no work is lost, and no vector depends on what was embedded beside it.
+        """
+        by_length = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+        groups: dict[int, _Batch] = {}
+        for begin in range(0, len(texts), _CHUNK):
+            chunk = by_length[begin : begin + _CHUNK]
+            for index, encoded in zip(chunk, runtime.encode([texts[i] for i in chunk], offsets=offsets), strict=True):
+                length = len(encoded.ids)
+                group = groups.setdefault(length, _Batch())
+                group.indexes.append(index)
+                group.tokens.append(encoded.ids)
+                if offsets:
+                    group.offsets.append(encoded.offsets)
+                if len(group.indexes) == self._batch_size or (len(group.indexes) + 1) * length > _BATCH_TOKENS:
+                    yield groups.pop(length)
+        # The longest first: the threads then end at about the same time.
+        for length in sorted(groups, reverse=True):
+            yield groups[length]
+
+    def _pool(self, states: NDArray[np.float32]) -> Vectors:
         import numpy as np
 
-        width = max(len(text) for text in tokens)
-        ids = np.zeros((len(tokens), width), dtype=np.int64)
-        mask = np.zeros((len(tokens), width), dtype=np.int64)
-        for row, text in enumerate(tokens):
-            ids[row, : len(text)] = text
-            mask[row, : len(text)] = 1
-        every = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        wanted = {item.name: every[item.name] for item in session.get_inputs()}
-        states: NDArray[np.float32] = session.run(None, wanted)[0]
         if states.shape[-1] != self._model.dimension:
             raise EmbeddingError(
                 f"The model {self._model_path} makes vectors of {states.shape[-1]} dimensions, but embedding_dim is "
                 f"{self._model.dimension}: set it to {states.shape[-1]}. Nothing was stored."
             )
-        if self._by_first_token:
-            pooled = states[:, 0]
-        else:
-            weights = mask[:, :, None].astype(np.float32)
-            pooled = (states * weights).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-9)
+        pooled = states[:, 0] if self._by_first_token else states.mean(axis=1)
         norms = np.linalg.norm(pooled, axis=1, keepdims=True)
-        return np.asarray(pooled / np.maximum(norms, 1e-12), dtype=np.float32), states
-
-    def _load(self) -> tuple[Any, Any]:
-        with self._lock:
-            if self._loaded is None:
-                self._loaded = (self._load_session(), self._load_tokenizer())
-            return self._loaded
-
-    def _load_session(self) -> Any:
-        with _foreign_errors(f"load the model {self._model_path}"):
-            import onnxruntime
-
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = self._threads
-            options.inter_op_num_threads = 1
-            options.log_severity_level = 3
-            # Threads that spin between two texts would burn a home machine's processor.
-            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-            return onnxruntime.InferenceSession(str(self._model_path), options, providers=["CPUExecutionProvider"])
-
-    def _load_tokenizer(self) -> Any:
-        with _foreign_errors(f"load the tokenizer in {self._tokenizer_path}"):
-            file = self._tokenizer_path / "tokenizer.json"
-            if not file.is_file():
-                raise EmbeddingError(f"The tokenizer file {file} is missing; set onnx_tokenizer to its folder.")
-            tokenizer = _quietly_import_tokenizer()(tokenizer_file=str(file))
-            tokenizer.model_max_length = self._model.max_tokens
-            return tokenizer
-
-
-def _quietly_import_tokenizer() -> Any:
-    """Import the tokenizer's class without the advice to install a framework that is not needed here."""
-    name = "TRANSFORMERS_NO_ADVISORY_WARNINGS"
-    before = os.environ.get(name)
-    os.environ[name] = "1"
-    try:
-        from transformers import PreTrainedTokenizerFast
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
-    return PreTrainedTokenizerFast
-
-
-@contextmanager
-def _foreign_errors(doing: str) -> Iterator[None]:
-    """Turn what onnxruntime and the tokenizer raise into ours."""
-    try:
-        yield
-    except (EmbeddingError, MemoryError):
-        raise
-    except Exception as error:
-        # onnxruntime's errors share no base class but Exception.
-        raise EmbeddingError(f"Cannot {doing}: {type(error).__name__}: {error}") from error
-
-
-def _model_name(model_path: Path) -> str:
-    """The name that the folder's manifest or config gives the model, else the folder's own."""
-    for file, key in (("manifest.json", "model"), ("config.json", "_name_or_path")):
-        name = _json(model_path.parent / file).get(key)
-        if isinstance(name, str) and name:
-            return name
-    return model_path.parent.name
-
-
-def _check_dimension(model_path: Path, dimension: int) -> None:
-    if not model_path.is_file():
-        raise EmbeddingError(
-            f"The model file {model_path} is missing. Reinstall the package, or set onnx_model_path to a "
-            "sentence-transformers model in ONNX form."
-        )
-    hidden = _json(model_path.parent / "config.json").get("hidden_size")
-    if isinstance(hidden, int) and hidden != dimension:
-        raise EmbeddingError(
-            f"The model {model_path} makes vectors of {hidden} dimensions, but embedding_dim is {dimension}: "
-            f"set it to {hidden}."
-        )
-
-
-def _pools_by_first_token(model_path: Path) -> bool:
-    """Read how the model pools; its folder is that of the file or, as exports lay it out, the one above."""
-    for folder in (model_path.parent, model_path.parent.parent):
-        modes = _json(folder / "1_Pooling" / "config.json")
-        chosen = [name for name, on in modes.items() if name.startswith("pooling_mode_") and on is True]
-        if chosen == ["pooling_mode_cls_token"]:
-            return True
-        if chosen and chosen != ["pooling_mode_mean_tokens"]:
-            raise EmbeddingError(
-                f"The model {model_path} pools by {', '.join(chosen)}; "
-                "only the mean and the first token are known here."
-            )
-    return False
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise EmbeddingError(f"The model file {path} cannot be read: {error}") from error
+        return np.asarray(pooled / np.maximum(norms, 1e-12), dtype=np.float32)

@@ -40,14 +40,9 @@ def llm() -> ListedLLM:
     return ListedLLM()
 
 
-def facts_alone(config: MemoryConfig) -> MemoryConfig:
-    """The graph would ask the model as well."""
-    return config.model_copy(update={"entity_extraction_enabled": False})
-
-
 @pytest.fixture
 def memory(config: MemoryConfig, clock: FixedClock, embedder: OnnxEmbedder, llm: ListedLLM) -> Any:
-    opened = open_memory(facts_alone(config), clock=clock, embedder=embedder, llm=llm)
+    opened = open_memory(config, clock=clock, embedder=embedder, llm=llm)
     yield opened
     opened.close()
 
@@ -209,7 +204,7 @@ def test_an_edit_during_the_models_call_is_never_erased(
             return super().complete(*args, **options)
 
     llm = Slow()
-    memory = open_memory(facts_alone(config), clock=clock, embedder=embedder, llm=llm)
+    memory = open_memory(config, clock=clock, embedder=embedder, llm=llm)
     note = memory.archival.insert("The user lives in Lyon.", change=BY_USER)
     said(memory, "I moved to Porto on Monday.")
     new = fact("The user lives in Porto.", "I moved to Porto")

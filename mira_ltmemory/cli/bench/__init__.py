@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import typer
 
-from mira_ltmemory.cli.bench import retrieval
+from mira_ltmemory.cli.bench import embed, retrieval
 from mira_ltmemory.cli.common import group
 
 MEASUREMENTS: dict[str, Callable[..., None]] = {
+    "embed": embed.embed,
     "retrieval": retrieval.retrieval,
 }
 

@@ -29,8 +29,6 @@ logger = logging.getLogger(__name__)
 
 _RUN = regex.compile(r"\p{Lu}[\p{L}\p{M}\p{N}'’.&-]*(?: [\p{Lu}\p{N}][\p{L}\p{M}\p{N}'’.&-]*){0,3}")
 MAX_NAME_CHARS = 120
-MIN_WORDS = 4
-"""A window in which less was said, or no word has a capital letter, is not worth a model's call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +71,9 @@ class GraphStep:
         prepared = PreparedGraph()
         if not trusted:
             return prepared
-        keys = _keys(message.content for message in trusted)
         with self._store.read() as unit:
-            known = _known(unit.graph_reads.named(keys))
-        words = sum(len(message.content.split()) for message in trusted)
-        answer = ModelAnswer()
-        if self._llm is not None and keys and words >= MIN_WORDS:
-            answer = ask_model(self._llm, window, trusted)
+            known = _known(unit.graph_reads.named(_keys(message.content for message in trusted)))
+        answer = ModelAnswer() if self._llm is None else ask_model(self._llm, window, trusted)
         prepared.said, prepared.aliases, prepared.refused = answer.said, answer.aliases, answer.refused
         for message in trusted:
             by_rule = extract(message.content, message.said_at, people=people, known=known)

@@ -1,0 +1,138 @@
+"""The session, the tokenizer and the threads that run a model: one of each for all who use the same files."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
+
+from mira_ltmemory.errors import EmbeddingError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_ADVICE = "TRANSFORMERS_NO_ADVISORY_WARNINGS"
+
+
+class Runtime:
+    """A loaded model. Thread-safe; ``threads`` batches run at once, each in one thread.
+
+    One thread a batch: a batch is small, and waking threads for each of its many steps costs more than they bring.
+    """
+
+    def __init__(self, model_path: Path, tokenizer_path: Path, max_tokens: int, threads: int) -> None:
+        self.threads = threads
+        self.tokenizer = _load_tokenizer(tokenizer_path, max_tokens)
+        self.session = _load_session(model_path)
+        self._inputs = [item.name for item in self.session.get_inputs()]
+
+    def run(self, tokens: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """Hidden states ``(texts, tokens, hidden)`` of texts that all have the same number of tokens."""
+        import numpy as np
+
+        ids = np.array(tokens, dtype=np.int64)
+        every = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+        states: NDArray[np.float32] = self.session.run(None, {name: every[name] for name in self._inputs})[0]
+        return states
+
+    def submit(self, tokens: Sequence[Sequence[int]]) -> Future[NDArray[np.float32]]:
+        """Let the next free thread run a batch."""
+        return self._pool.submit(self.run, tokens)
+
+    def encode(self, texts: Sequence[str], *, offsets: bool) -> list[Any]:
+        """Encodings, with ``ids`` and, where asked for, ``offsets``; empty texts have the model's own marks."""
+        encoded: list[Any] = (self.tokenizer.encode_batch if offsets else self.tokenizer.encode_batch_fast)(texts)
+        return encoded
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self.threads, thread_name_prefix="ltmemory-embed")
+
+
+_shared: WeakValueDictionary[tuple[object, ...], Runtime] = WeakValueDictionary()
+_lock = threading.Lock()
+
+
+def shared_runtime(
+    model_path: Path, sha256: str, tokenizer_path: Path, max_tokens: int, threads: int
+) -> Callable[[], Runtime]:
+    """What gives the runtime of these files; it is loaded when first asked for. Raises ``EmbeddingError`` then."""
+    held: list[tuple[int, Runtime]] = []
+
+    def get() -> Runtime:
+        # A child that was forked has none of its parent's threads.
+        process = os.getpid()
+        if held and held[0][0] == process:
+            return held[0][1]
+        key = (process, model_path.absolute(), sha256, tokenizer_path.absolute(), max_tokens, threads)
+        with _lock:
+            known = _shared.get(key)
+            if known is None:
+                known = _shared[key] = Runtime(model_path, tokenizer_path, max_tokens, threads)
+        held[:] = [(process, known)]
+        return known
+
+    return get
+
+
+@contextmanager
+def foreign_errors(doing: str) -> Iterator[None]:
+    """Turn what onnxruntime and the tokenizer raise into ours."""
+    try:
+        yield
+    except (EmbeddingError, MemoryError):
+        raise
+    except Exception as error:
+        # onnxruntime's errors share no base class but Exception.
+        raise EmbeddingError(f"Cannot {doing}: {type(error).__name__}: {error}") from error
+
+
+def _load_session(model_path: Path) -> Any:
+    with foreign_errors(f"load the model {model_path}"):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # Processors without VNNI would clip sums of 8-bit products; there, the runtime then takes a slower exact way.
+        options.add_session_config_entry("session.x64quantprecision", "1")
+        return onnxruntime.InferenceSession(str(model_path), options, providers=["CPUExecutionProvider"])
+
+
+def _load_tokenizer(folder: Path, max_tokens: int) -> Any:
+    with foreign_errors(f"load the tokenizer in {folder}"):
+        file = folder / "tokenizer.json"
+        if file.is_file():
+            from tokenizers import Tokenizer
+
+            tokenizer = Tokenizer.from_file(str(file))
+        elif (folder / "tokenizer_config.json").is_file():
+            tokenizer = _converted(folder)
+        else:
+            raise EmbeddingError(f"The tokenizer file {file} is missing; set onnx_tokenizer to its folder.")
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(max_tokens)
+        return tokenizer
+
+
+def _converted(folder: Path) -> Any:
+    """The fast tokenizer that transformers, which takes seconds to import, makes of an older folder's files."""
+    before = os.environ.get(_ADVICE)
+    os.environ[_ADVICE] = "1"
+    try:
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, use_fast=True).backend_tokenizer
+    finally:
+        if before is None:
+            del os.environ[_ADVICE]
+        else:
+            os.environ[_ADVICE] = before
