@@ -31,6 +31,7 @@ from mira_ltmemory.protocols import (
     no_progress,
 )
 from mira_ltmemory.providers import (
+    ActiveEntitiesProvider,
     CoreMemoryProvider,
     MemoryStatusProvider,
     RecentInsightsProvider,
@@ -41,6 +42,7 @@ from mira_ltmemory.services.asking import MeteredLLM, RunBudget
 from mira_ltmemory.services.asof import MemoryAsOf
 from mira_ltmemory.services.batch import BatchProcessor, OwnWords, WindowStep
 from mira_ltmemory.services.blocks import BlockManager
+from mira_ltmemory.services.context.entities import ActiveEntities
 from mira_ltmemory.services.context.insights import RecentInsights
 from mira_ltmemory.services.context.live import LiveConversation
 from mira_ltmemory.services.context.relevant import RelevantMemories
@@ -150,6 +152,7 @@ class MemoryManager:
             settings, self.store, clock, self.embeddings, self.problems, self.llm, self._budget
         )
         self.graph = EntityManager(self.store, clock, self.embeddings)
+        self.active = ActiveEntities(self.store, self.graph)
         self.entity_merges = EntityMerges(self.store)
         self.relations = RelationDiscovery(self.store, clock)
         self.runner = JobRunner(
@@ -203,10 +206,12 @@ class MemoryManager:
         searches = [
             tool.name for tool in self.tools() if tool.name in ("archival_memory_search", "conversation_search")
         ]
+        lookup = "entity_lookup" if self.settings.tools.entity_lookup else ""
         every: list[Provider] = [
             CoreMemoryProvider(self.blocks, self._edit_tools()),
             RelevantMemoriesProvider(self.relevant, zone, self.settings.prompt_relevant_chars, searches, self.uses),
             RecentInsightsProvider(self.insights, zone, self.settings.prompt_insights_chars),
+            ActiveEntitiesProvider(self.active, zone, self.settings.prompt_entities_chars, lookup),
             MemoryStatusProvider(self.status, self.problems, zone, searches, limit=self.settings.prompt_status_chars),
         ]
         return [provider for provider in every if getattr(self.settings.providers, provider.name)]
@@ -232,6 +237,7 @@ class MemoryManager:
         """Forget what is kept in this process of texts that are to be forgotten."""
         self.relevant.forget()
         self.insights.forget()
+        self.active.forget()
         return self.blocks.forget(holds)
 
     def _edit_tools(self) -> list[str]:

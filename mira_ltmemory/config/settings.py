@@ -151,6 +151,9 @@ class MemoryConfig(BaseSettings):
     prompt_insights_chars: int = Field(
         1000, ge=500, le=50_000, description="Characters of the prompt for recent insights, at most."
     )
+    prompt_entities_chars: int = Field(
+        800, ge=500, le=50_000, description="Characters of the prompt for active entities, at most."
+    )
     prompt_status_chars: int = Field(
         1500, ge=500, le=50_000, description="Characters of the prompt for the memory status, at most."
     )

@@ -52,6 +52,7 @@ class ProviderSwitches(_Switches):
     core_memory: bool = True
     relevant_memories: bool = True
     recent_insights: bool = True
+    active_entities: bool = True
     memory_status: bool = True
 
 

@@ -38,7 +38,7 @@ class MemoryStatusProvider:
         counts = None
         if self._status is not None:
             try:
-                read = self._status.read()
+                read = self._status.read_quickly()
             except StoreError as error:
                 problems["database"] = str(error)
             else:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from mira_ltmemory.protocols import JobReport, JobRun
 from mira_ltmemory.services.embeddings import EmbeddingService
 from mira_ltmemory.services.problems import Problems
 from mira_ltmemory.store.unit_of_work import Store
+
+_COUNTED_QUICKLY = 50_000
+_COUNTS_KEPT = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ class StatusService:
         self._max_embedded_chars = max_embedded_chars
         self._embeddings = embeddings
         self._problems = problems
+        self._clock = store.clock
+        self._kept: tuple[datetime, MemoryStatus] | None = None
 
     def read(self) -> MemoryStatus:
         """Count what is stored. Raises ``StoreError``."""
@@ -62,6 +67,21 @@ class StatusService:
                 newest=newest,
                 problems=self._problems.all(),
             )
+
+    def read_quickly(self) -> MemoryStatus:
+        """As `read`, but the counts of a large memory may be up to ten minutes old: the prompt asks every turn.
+
+        Raises ``StoreError``.
+        """
+        kept = self._kept
+        if kept is None or not timedelta(0) <= self._clock.now() - kept[0] < _COUNTS_KEPT:
+            read = self.read()
+            large = read.messages + read.passages > _COUNTED_QUICKLY
+            self._kept = (self._clock.now(), read) if large else None
+            return read
+        with self._store.read() as unit:
+            pending = unit.vectors.pending_count()
+        return replace(kept[1], pending=pending, problems=self._problems.all())
 
     def last_activity(self) -> datetime | None:
         """When the last message was said that is stored."""

@@ -17,6 +17,13 @@ WHERE user_id = :user_id RETURNING last_change_set_id
 """
 
 
+# Backwards over the captures since the last edit: an hour's worth at most where jobs run.
+_LAST_EDIT = """
+SELECT id FROM ltmemory.change_sets WHERE user_id = :user_id AND tool IS DISTINCT FROM 'capture'
+ORDER BY id DESC LIMIT 1
+"""
+
+
 class JournalRows(Rows):
     """The user's change sets."""
 
@@ -51,6 +58,10 @@ class JournalRows(Rows):
     def wait_for_writers(self) -> None:
         """Let a change set of this user that is under way be finished first."""
         self.execute("SELECT 1 FROM ltmemory.user_states WHERE user_id = :user_id FOR SHARE")
+
+    def last_edit_id(self) -> int:
+        """The newest change set that is more than the capture of what was said; 0 where there is none."""
+        return int(self.execute(_LAST_EDIT).scalar() or 0)
 
     def last_id(self) -> int:
         """The newest change set that was committed; 0 where there is none. Changes with every change of memory."""

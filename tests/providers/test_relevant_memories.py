@@ -146,7 +146,7 @@ def test_nothing_is_done_where_nothing_changed(memory: MemoryManager, chat: Chat
     text = provider.render()
     assert "Greta" in text
     sent = statements(memory, lambda: provider.render())
-    assert len(sent) == 1 and "last_change_set_id" in sent[0]
+    assert len(sent) == 1 and "change_sets" in sent[0]
     assert provider.render() == text
 
 
@@ -285,3 +285,41 @@ def test_the_status_stays_within_its_budget(make_memory: Callable[..., MemoryMan
         memory.problems.set(f"subject {number:02}", "off: " + "why it is off " * 30)
     text = part(memory, "memory_status").render()
     assert len(text) <= 700 and "subject 00" in text and "more problems; the user can list them" in text
+
+
+def test_active_entities_are_shown_by_name_and_go_when_forgotten(make_memory: Callable[..., MemoryManager]) -> None:
+    memory = make_memory(prompt_entities_chars=500)
+    provider = part(memory, "active_entities")
+    assert provider.render() == ""
+    texts = [
+        "Anna Berg called about the Oslo office.",
+        "Anna Berg sends the plans from Oslo.",
+        "I met Anna Berg again.",
+    ]
+    memory.capture([message(text, number) for number, text in enumerate(texts)])
+    job = next(job for job in memory.jobs() if job.name == "process_conversations")
+    memory.runner.add(job)
+    assert memory.runner.run(job.name, force=True)["success"]
+    text = provider.render()
+    assert "Anna Berg (person)" in text and "last 2025-03-01" in text and len(text) <= 500
+    assert statements(memory, provider.render)[-1].count("change_sets") == 1
+    memory.erasure.erase(memory.erasure.preview(subject="Anna Berg"))
+    assert "Anna" not in provider.render()
+
+
+def test_counts_of_a_large_memory_are_not_made_every_turn(
+    memory: MemoryManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mira_ltmemory.services import status
+
+    provider = part(memory, "memory_status")
+    assert "holds 8 messages" in provider.render()
+    memory.capture([message("one more", 50)])
+    assert "holds 9 messages" in provider.render()
+    monkeypatch.setattr(status, "_COUNTED_QUICKLY", 5)
+    provider.render()
+    memory.capture([message("and another", 51)])
+    memory.problems.set("disk", "full")
+    assert "holds 9 messages" in provider.render() and "disk: full" in provider.render()
+    memory.clock.advance(minutes=10)  # type: ignore[attr-defined]
+    assert "holds 10 messages" in provider.render()

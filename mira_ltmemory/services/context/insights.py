@@ -22,7 +22,7 @@ class RecentInsights:
     def current(self) -> Sequence[InsightRow]:
         """At most 12 of them. Raises ``StoreError``."""
         with self._lock, self._store.read() as unit:
-            version = unit.journal.last_id()
+            version = unit.journal.last_edit_id()
             if self._kept is None or self._kept[0] != version:
                 self._kept = version, tuple(unit.context.insights(MOST))
             return self._kept[1]

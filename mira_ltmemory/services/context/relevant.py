@@ -24,8 +24,8 @@ from mira_ltmemory.store.unit_of_work import SqlUnitOfWork, Store
 MOST = 8
 """Memories that are handed on at most; the prompt's budget may leave out more."""
 
-WIDTH = 40
-"""Candidates of each source: the best few are wanted, and quickly."""
+WIDTH, LOOKED_AT = 40, 16
+"""Candidates of each source, and how many of them are read in full: the best few are wanted, and quickly."""
 
 _SPACE = re.compile(r"\s+")
 _CONTAINED = 20
@@ -70,7 +70,7 @@ class RelevantMemories:
         with self._lock:
             kept = self._kept if self._kept is not None and self._kept.key == key else None
             with self._store.read() as unit:
-                version = unit.journal.last_id()
+                version = unit.journal.last_edit_id()
                 if kept is not None and kept.version == version:
                     return kept.memories
                 memories = None if kept is None else _still(unit, kept.memories, self._store.clock.now())
@@ -89,11 +89,12 @@ class RelevantMemories:
         if not telling(query, ()):
             return ()
         # The live messages are among the nearest, and do not count.
-        width = WIDTH + min(len(live), WIDTH)
+        seen_anyway = min(len(live), WIDTH)
+        width, wanted = WIDTH + seen_anyway, LOOKED_AT + seen_anyway
         hits = [
             hit
             for kind in (Kind.PASSAGE, Kind.MESSAGE)
-            for hit in self._searcher.search(kind, query, Filter(), width, width=width).hits
+            for hit in self._searcher.search(kind, query, Filter(), wanted, width=width).hits
             if is_likely(hit, self._least)
         ]
         hits.sort(key=lambda hit: (-likelihood(hit), -hit.said_at.timestamp(), str(hit.id)))
