@@ -11,6 +11,7 @@ from mira_ltmemory.services.consolidation import ConsolidationEngine
 from mira_ltmemory.services.consolidation.cooling import Bounds, Cooling
 from mira_ltmemory.services.consolidation.duplicates import Duplicates
 from mira_ltmemory.services.consolidation.engine import Step
+from mira_ltmemory.services.consolidation.summaries import Summaries
 from mira_ltmemory.services.embeddings import EmbeddingService
 from mira_ltmemory.services.problems import Problems
 from mira_ltmemory.store.unit_of_work import Store
@@ -35,6 +36,7 @@ def build_consolidation(
     )
     steps: list[Step] = [
         Duplicates(store, clock, embeddings, settings.zone, llm),
+        Summaries(store, clock, embeddings, settings.timezone, llm),
         Cooling(store, clock, embeddings, problems, settings.timezone, bounds),
     ]
     return ConsolidationEngine(store, clock, embeddings, steps, budget, settings.consolidation_threshold)

@@ -33,6 +33,7 @@ from mira_ltmemory.store.search import SearchRows
 from mira_ltmemory.store.search.past import PastRows
 from mira_ltmemory.store.snapshots import SnapshotRows
 from mira_ltmemory.store.storable import storable
+from mira_ltmemory.store.summaries import SummaryRows
 from mira_ltmemory.store.tokens import TokenRows
 from mira_ltmemory.store.uses import UseRows
 from mira_ltmemory.store.vectors import VectorRows
@@ -90,6 +91,7 @@ class SqlUnitOfWork:
         self.scan = ScanRows(self)
         self.uses = UseRows(self)
         self.cold = ColdRows(self)
+        self.summaries = SummaryRows(self)
         self.consolidation = ConsolidationRows(self)
 
     @property

@@ -3,55 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from consolidating import Answer, ScriptedLLM, engine
 from doubles import FixedClock
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mira_ltmemory.composition import MemoryManager
-from mira_ltmemory.composition.consolidating import build_consolidation
 from mira_ltmemory.errors import LLMError
-from mira_ltmemory.protocols import LLM, Actor, Change, Filter, Json, LLMReply
-from mira_ltmemory.services.asking import MeteredLLM, RunBudget
-from mira_ltmemory.services.consolidation import Consolidated, ConsolidationEngine
+from mira_ltmemory.protocols import Actor, Change, Filter
+from mira_ltmemory.services.consolidation import Consolidated
 from mira_ltmemory.services.consolidation.texts import claim_of, contradict, hangs_on_its_day, says_all_of
 
 BY_USER = Change(Actor.USER, "test")
-Answer = Callable[[str], str]
-
-
-class ScriptedLLM:
-    """A model that answers by a function of the question, and remembers what it was asked."""
-
-    name = "scripted"
-
-    def __init__(self, answer: Answer) -> None:
-        self.answer = answer
-        self.asked: list[str] = []
-
-    def complete(
-        self,
-        messages: Sequence[Json],
-        *,
-        system: str | None = None,
-        tools: Sequence[Json] = (),
-        max_tokens: int = 1024,
-        temperature: float = 0.0,
-    ) -> LLMReply:
-        self.asked.append(str(messages[-1]["content"]))
-        return LLMReply(self.answer(self.asked[-1]), input_tokens=10, output_tokens=10)
-
-
-def engine(memory: MemoryManager, llm: LLM | None = None, tokens: int | None = None) -> ConsolidationEngine:
-    metered = None if llm is None else MeteredLLM(llm)
-    return build_consolidation(
-        memory.settings, memory.store, memory.clock, memory.embeddings, memory.problems, metered,
-        lambda: RunBudget(memory.clock, tokens=tokens),
-    )  # fmt: skip
 
 
 def keep(memory: MemoryManager, *texts: str) -> list[UUID]:

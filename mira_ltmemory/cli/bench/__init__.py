@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import typer
 
-from mira_ltmemory.cli.bench import embed, retrieval
+from mira_ltmemory.cli.bench import consolidation, embed, retrieval
 from mira_ltmemory.cli.common import group
 
 MEASUREMENTS: dict[str, Callable[..., None]] = {
+    "consolidation": consolidation.consolidation,
     "embed": embed.embed,
     "retrieval": retrieval.retrieval,
 }

@@ -1,0 +1,35 @@
+"""``bench consolidation``: how long one run takes over many passages, and how much memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mira_ltmemory.cli.common import Target, bars, console
+
+
+def consolidation(
+    context: typer.Context,
+    rows: Annotated[int, typer.Option(min=1_000, help="Passages of the user.")] = 100_000,
+    place: Annotated[
+        Path | None, typer.Option(help="Where the temporary store is made.", show_default="temporary files")
+    ] = None,
+) -> None:
+    """Find near-duplicates among generated passages by rule, and put half of them into cold storage."""
+    from mira_ltmemory.bench import consolidation as bench
+    from mira_ltmemory.bench.measuring import machine
+    from mira_ltmemory.bench.places import temporary_memory
+
+    target: Target = context.obj
+    screen = console()
+    settings = {**target.settings, "max_hot_passages": rows // 2}
+    with temporary_memory(settings, place) as memory, bars(screen) as progress:
+        found = bench.measure(memory, rows, progress)
+    mega = 1 << 20
+    screen.print(f"{found.rows:,} passages of one user; {machine()}")
+    screen.print(f"{found.minutes:.1f} minutes: {found.merged:,} of {found.planted:,} planted near-duplicates merged,")
+    screen.print(f"{found.frozen:,} passages into cold storage.")
+    screen.print(f"Memory of this process: {found.before // mega} MB at the start, {found.peak // mega} MB at most.")
+    screen.print(f"A search of cold storage took {found.cold_search * 1000:.0f} ms.")
