@@ -137,9 +137,12 @@ def test_an_erasure_takes_it_along_and_the_next_one_is_without(memory: MemoryMan
 def test_it_ends_with_its_last_source(memory: MemoryManager) -> None:
     say(memory, date(2025, 5, 4))
     memory.consolidation.consolidate()
-    memory.erasure.erase(memory.erasure.preview(subject="ok"))
-    memory.erasure.erase(memory.erasure.preview(subject="Good morning"))
-    memory.erasure.erase(memory.erasure.preview(subject="Thanks"))
+    (day,) = summaries(memory)
+    with memory.store.read() as unit:
+        rows = unit.messages.execute("SELECT id FROM ltmemory.messages WHERE user_id = :user_id")
+        uncited = {row.id for row in rows} - {id for ids in day.cited for id in ids}
+    memory.erasure.erase(memory.erasure.preview(ids=sorted(uncited)))
+    assert summaries(memory) == [day]
     done = memory.consolidation.consolidate()
     assert done.counts["summaries ended"] == 1
     assert summaries(memory) == []
