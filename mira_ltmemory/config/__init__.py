@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mira_ltmemory.config.settings import USER_NAMESPACE, MemoryConfig, is_label
+from mira_ltmemory.config.settings import USER_NAMESPACE, MemoryConfig, is_label, is_timezone
 from mira_ltmemory.config.sources import CONFIG_FILE_ENV, default_config_file, load_config, override
 from mira_ltmemory.config.switches import AutomationSetting, AutomationSettings, ProviderSwitches, ToolSwitches
 
@@ -16,6 +16,7 @@ __all__ = [
     "ToolSwitches",
     "default_config_file",
     "is_label",
+    "is_timezone",
     "load_config",
     "override",
 ]

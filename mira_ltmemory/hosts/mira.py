@@ -15,11 +15,11 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
-from zoneinfo import available_timezones
 
 from pydantic import BaseModel
 
 from mira_ltmemory.automations.runner import JobRunner
+from mira_ltmemory.config import is_timezone
 from mira_ltmemory.errors import HostError, LtMemoryError
 from mira_ltmemory.hosts.mira_conversation import LiveConversation, Store
 from mira_ltmemory.hosts.mira_jobs import EngineRows
@@ -143,7 +143,7 @@ class MiraHost:
         """The user's time zone as an IANA name; UTC where MIRA's is none."""
         named = getattr(getattr(self.config, "system", None), "timezone", None)
         zone = _ABBREVIATIONS.get(str(named), str(named))
-        return zone if zone in available_timezones() else "UTC"
+        return zone if is_timezone(zone) else "UTC"
 
     @property
     def llm(self) -> LLM | None:

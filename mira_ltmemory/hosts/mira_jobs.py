@@ -92,7 +92,8 @@ class EngineRows:
         row = self._engine.get_automation(row_id)
         if row is not None and getattr(row, "timezone", None) == "UTC":
             # No frequency, time or time zone here: the engine would reckon the next time itself.
-            self._engine.update_automation(row_id, shown)
+            if any(_plain(getattr(row, key, None)) != _plain(value) for key, value in shown.items()):
+                self._engine.update_automation(row_id, shown)
             return
         if row is not None:
             self._engine.delete_automation(row_id)
@@ -150,3 +151,10 @@ class EngineRows:
     def _remove(self, row_id: str) -> None:
         if not self._engine.delete_automation(row_id):  # it runs at this moment
             self._engine.pause_automation(row_id)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as it can be compared: the engine's moments are naive, and in UTC."""
+    if isinstance(value, datetime):
+        return value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
+    return value
