@@ -49,6 +49,14 @@ def pools_by_first_token(model_path: Path) -> bool:
     return False
 
 
+def check_readable(path: Path) -> None:
+    """Raise ``EmbeddingError`` where a file cannot be read."""
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise EmbeddingError(f"The model file {path} cannot be read: {error}") from error
+
+
 def sha256(path: Path) -> str:
     """Hash of a file. Raises ``EmbeddingError`` where it cannot be read."""
     try:

@@ -7,10 +7,11 @@ from collections import deque
 from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mira_ltmemory.embedding.folder import check_dimension, model_name, pools_by_first_token, sha256
+from mira_ltmemory.embedding.folder import check_dimension, check_readable, model_name, pools_by_first_token, sha256
 from mira_ltmemory.embedding.runtime import Runtime, foreign_errors, shared_runtime
 from mira_ltmemory.embedding.tokens import make_space, project, read_space, told
 from mira_ltmemory.errors import EmbeddingError
@@ -70,15 +71,20 @@ class OnnxEmbedder:
         self._batch_size = batch_size
         check_dimension(model_path, dimension)
         self._by_first_token = pools_by_first_token(model_path)
-        self._model = EmbeddingModel(model_name(model_path), dimension, sha256(model_path), max_tokens)
+        check_readable(model_path)
+        self._shape = (dimension, max_tokens)
         self._runtime = shared_runtime(
-            model_path, self._model.sha256, tokenizer_path, max_tokens, threads or max(1, (os.cpu_count() or 2) // 2)
+            model_path, lambda: self.model.sha256, tokenizer_path, max_tokens, threads or max(1, (os.cpu_count() or 2) // 2)
         )
 
-    @property
+    @cached_property
     def model(self) -> EmbeddingModel:
-        """Identity of the model: folder name, dimension, hash of the file, tokens."""
-        return self._model
+        """Identity of the model: folder name, dimension, hash of the file, tokens. Raises ``EmbeddingError``.
+
+        The whole file is read for the hash, so not before it is asked for: a host that starts waits for nothing.
+        """
+        dimension, max_tokens = self._shape
+        return EmbeddingModel(model_name(self._model_path), dimension, sha256(self._model_path), max_tokens)
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return float32 of shape ``(len(texts), dimension)``, rows of length 1. Raises ``EmbeddingError``."""
@@ -101,7 +107,7 @@ class OnnxEmbedder:
         """The space that the model's folder brings along, or one made now (some seconds). Raises ``EmbeddingError``."""
         import numpy as np
 
-        known = read_space(self._model_path.parent, self._model.dimension)
+        known = read_space(self._model_path.parent, self.model.dimension)
         if known is not None:
             return known
         parts: list[NDArray[np.float32]] = []
@@ -120,11 +126,11 @@ class OnnxEmbedder:
     def _embed(self, texts: Sequence[str], keep: _Keep | None) -> Vectors:
         import numpy as np
 
-        result = np.zeros((len(texts), self._model.dimension), dtype=np.float32)
+        result = np.zeros((len(texts), self.model.dimension), dtype=np.float32)
         if not texts:
             return result
         runtime = self._runtime()
-        cut = [text[: self._model.max_tokens * _CHARS_PER_TOKEN] for text in texts]
+        cut = [text[: self.model.max_tokens * _CHARS_PER_TOKEN] for text in texts]
 
         def take(batch: _Batch, states: NDArray[np.float32]) -> None:
             result[batch.indexes] = self._pool(states)
@@ -173,10 +179,10 @@ class OnnxEmbedder:
     def _pool(self, states: NDArray[np.float32]) -> Vectors:
         import numpy as np
 
-        if states.shape[-1] != self._model.dimension:
+        if states.shape[-1] != self.model.dimension:
             raise EmbeddingError(
                 f"The model {self._model_path} makes vectors of {states.shape[-1]} dimensions, but embedding_dim is "
-                f"{self._model.dimension}: set it to {states.shape[-1]}. Nothing was stored."
+                f"{self.model.dimension}: set it to {states.shape[-1]}. Nothing was stored."
             )
         pooled = states[:, 0] if self._by_first_token else states.mean(axis=1)
         norms = np.linalg.norm(pooled, axis=1, keepdims=True)

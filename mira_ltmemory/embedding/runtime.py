@@ -61,7 +61,7 @@ _lock = threading.Lock()
 
 
 def shared_runtime(
-    model_path: Path, sha256: str, tokenizer_path: Path, max_tokens: int, threads: int
+    model_path: Path, sha256: Callable[[], str], tokenizer_path: Path, max_tokens: int, threads: int
 ) -> Callable[[], Runtime]:
     """What gives the runtime of these files; it is loaded when first asked for. Raises ``EmbeddingError`` then."""
     held: list[tuple[int, Runtime]] = []
@@ -71,7 +71,7 @@ def shared_runtime(
         process = os.getpid()
         if held and held[0][0] == process:
             return held[0][1]
-        key = (process, model_path.absolute(), sha256, tokenizer_path.absolute(), max_tokens, threads)
+        key = (process, model_path.absolute(), sha256(), tokenizer_path.absolute(), max_tokens, threads)
         with _lock:
             known = _shared.get(key)
             if known is None:
