@@ -74,7 +74,11 @@ class OnnxEmbedder:
         check_readable(model_path)
         self._shape = (dimension, max_tokens)
         self._runtime = shared_runtime(
-            model_path, lambda: self.model.sha256, tokenizer_path, max_tokens, threads or max(1, (os.cpu_count() or 2) // 2)
+            model_path,
+            lambda: self.model.sha256,
+            tokenizer_path,
+            max_tokens,
+            threads or max(1, (os.cpu_count() or 2) // 2),
         )
 
     @cached_property
