@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
-from mira_ltmemory.protocols import Filter, Json
+from mira_ltmemory.errors import InvalidArgument
+from mira_ltmemory.protocols import Category, Filter, Json
 from mira_ltmemory.services.dates import parse_range
 from mira_ltmemory.services.passages import PassageManager, clean_tags
 from mira_ltmemory.services.search.tiers import COLD, HOT
 from mira_ltmemory.services.uses import UseService
 from mira_ltmemory.tools.base import MemoryTool, limit_argument
 from mira_ltmemory.tools.results import found
+
+CATEGORIES = tuple(category.value for category in Category)
 
 _TAGS: Json = {"type": "array", "items": {"type": "string"}}
 
@@ -63,6 +67,13 @@ class ArchivalMemorySearch(MemoryTool):
         "top_k": {"type": "integer", "description": "How many passages to return, 1 to 50."},
         "start_datetime": {"type": "string", "description": "Only passages from then on: YYYY-MM-DD or ISO 8601."},
         "end_datetime": {"type": "string", "description": "Only passages until then; a day counts to its end."},
+        "categories": {
+            "type": "array",
+            "items": {"type": "string", "enum": list(CATEGORIES)},
+            "description": "Only these: note (kept on purpose), fact (drawn from conversations), window (what was "
+            "said, word for word), summary, insight.",
+        },
+        "include_ended": {"type": "boolean", "description": "Also what holds no longer, with when it ended."},
         "include_old": {
             "type": "boolean",
             "description": "Also search cold storage: what is old and was seldom used. False looks there only where "
@@ -93,6 +104,8 @@ class ArchivalMemorySearch(MemoryTool):
             tag_match_mode=arguments.get("tag_match_mode", "any"),
             start=start,
             end=end,
+            categories=_categories(arguments.get("categories", ())),
+            include_ended=arguments.get("include_ended", False),
             tiers=(HOT, COLD) if arguments.get("include_old") else (),
         )
         limit = limit_argument("top_k", arguments.get("top_k"), self._default_limit)
@@ -100,3 +113,10 @@ class ArchivalMemorySearch(MemoryTool):
         if self._uses is not None:
             self._uses.shown(result.hits)
         return found(result, self._zone)
+
+
+def _categories(values: Sequence[object]) -> tuple[str, ...]:
+    for value in values:
+        if value not in CATEGORIES:
+            raise InvalidArgument(f"categories must be among {', '.join(CATEGORIES)}, not {str(value)[:60]!r}.")
+    return tuple(map(str, values))

@@ -317,7 +317,7 @@ class MemoryManager:
                 FactStep(self.store, self.llm, self.archival, self.embeddings, self._redactor, untrusted, zone)
             )
         else:
-            steps.append(OwnWords(self.store.user_id, self.embeddings, self.settings.zone))
+            steps.append(OwnWords(self.store.user_id, self.clock, self.embeddings, self.settings.zone))
         if self.settings.entity_extraction_enabled:
             llm = self.llm if self.settings.batch_use_model else None
             steps.append(GraphStep(self.store, self.embeddings, llm))

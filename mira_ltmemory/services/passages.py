@@ -71,7 +71,7 @@ class PassageManager:
         by_model = change is not None and change.actor is not Actor.USER
         sources = self._untrusted.sources([text]) if by_model and known is None else ()
         with self._store.write(change or Change(Actor.USER, "archival_memory_insert"), noted(sources)) as unit:
-            present = unit.passages.with_content(content_hash(text))
+            present = unit.passages.with_content(content_hash(text), self._clock.now())
             if present:
                 row = present[0]
                 row.tags = list(dict.fromkeys([*row.tags, *wanted]))
@@ -137,7 +137,7 @@ class PassageManager:
 
     def _known(self, text: str) -> Passage | None:
         with self._store.read() as unit:
-            return next(iter(unit.passages.with_content(content_hash(text))), None)
+            return next(iter(unit.passages.with_content(content_hash(text), self._clock.now())), None)
 
     def _row(self, unit: SqlUnitOfWork, text: str, tags: Sequence[str], change: Change | None) -> Passage:
         by_model = change is not None and change.actor is not Actor.USER

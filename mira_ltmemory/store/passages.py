@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlmodel import select
+from sqlalchemy import or_
+from sqlmodel import col, select
 
 from mira_ltmemory.protocols import Json, Kind
 from mira_ltmemory.store.models import Passage, Source
@@ -44,9 +45,12 @@ class PassageRows(Rows):
         self.session.add_all(passages)
         self.session.flush()
 
-    def with_content(self, content_hash: UUID) -> Sequence[Passage]:
-        """Passages whose content is the same to the letter (by hash)."""
-        own = select(Passage).where(Passage.user_id == self.user_id, Passage.content_hash == content_hash)
+    def with_content(self, content_hash: UUID, at: datetime) -> Sequence[Passage]:
+        """Passages whose content is the same to the letter (by hash) and that are not ended at that time."""
+        until = col(Passage.valid_until)
+        own = select(Passage).where(
+            Passage.user_id == self.user_id, Passage.content_hash == content_hash, or_(until.is_(None), until > at)
+        )
         return self.session.exec(own).all()
 
     def get(self, passage_id: UUID) -> Passage | None:

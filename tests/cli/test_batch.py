@@ -12,6 +12,7 @@ from mira_ltmemory.hosts.local.scripted_model import Reply, ScriptedModel
 from mira_ltmemory.services.batch.processor import ATTEMPTS
 
 Run = Callable[..., str]
+NO_GRAPH = {"LT_MEMORY_ENTITY_EXTRACTION_ENABLED": "false"}
 
 
 def test_own_words_without_a_model(run: Run, memory: MemoryManager) -> None:
@@ -20,7 +21,7 @@ def test_own_words_without_a_model(run: Run, memory: MemoryManager) -> None:
     assert "passages of their own words, without a language model" in shown
     assert "1 messages wait, 0 are set aside." in shown
     assert "1 messages, 0 set aside" in run("status")
-    assert "Processed 1 messages in 1 windows, 1 passages." in run("batch", "run")
+    assert "Processed 1 messages in 1 windows, 1 passages." in run("batch", "run", **NO_GRAPH)
     assert "0 messages wait, 0 are set aside." in run("batch")
     assert "I moved to Porto" in run("search", "--archival", "Porto")
 
@@ -37,7 +38,7 @@ def test_facts_and_what_was_set_aside(run: Run, memory: MemoryManager) -> None:
             attempts=ATTEMPTS,
         )
     with ScriptedModel(default=good) as server:
-        model = {"LT_MEMORY_LLM_BASE_URL": f"{server.url}/v1", "LT_MEMORY_LLM_MODEL": "small"}
+        model = {"LT_MEMORY_LLM_BASE_URL": f"{server.url}/v1", "LT_MEMORY_LLM_MODEL": "small", **NO_GRAPH}
         shown = run("batch", "status", **model)
         assert "facts, drawn by the model small" in shown
         assert "0 messages wait, 1 are set aside." in shown
@@ -52,6 +53,6 @@ def test_facts_and_what_was_set_aside(run: Run, memory: MemoryManager) -> None:
 def test_a_model_that_refuses_the_key_is_told(run: Run, memory: MemoryManager) -> None:
     said(memory, "I moved to Porto in March of this year.")
     with ScriptedModel() as server:  # has no answer: 400
-        model = {"LT_MEMORY_LLM_BASE_URL": f"{server.url}/v1", "LT_MEMORY_LLM_MODEL": "small"}
+        model = {"LT_MEMORY_LLM_BASE_URL": f"{server.url}/v1", "LT_MEMORY_LLM_MODEL": "small", **NO_GRAPH}
         shown = run("batch", "run", **model)
     assert "1 messages wait." in shown

@@ -83,3 +83,26 @@ def test_categories_filter(memory: MemoryManager) -> None:
     assert [hit.category for hit in memory.archival.search("Ann").hits] == ["note"]
     with pytest.raises(InvalidArgument, match="categories cannot filter messages"):
         memory.recall.search("Ann", Filter(categories=(Category.NOTE,)))
+
+
+def test_what_is_said_anew_after_it_ended_holds_again(memory: MemoryManager, clock: FixedClock) -> None:
+    old = memory.archival.insert("Ann lives in Lyon.")
+    clock.advance(hours=1)
+    end(memory, old.id)
+    again = memory.archival.insert("Ann lives in Lyon.")
+    assert not again.known and again.id != old.id
+    assert texts(memory, "Ann") == ["Ann lives in Lyon."]
+    assert len(texts(memory, "Ann", Filter(include_ended=True))) == 2
+
+
+def test_the_tool_finds_what_is_ended_when_asked(memory: MemoryManager, clock: FixedClock) -> None:
+    search = next(tool for tool in memory.tools() if tool.name == "archival_memory_search")
+    old = memory.archival.insert("Ann lives in Lyon.")
+    clock.advance(days=1)
+    end(memory, old.id)
+    assert search.run(query="Ann")["results"] == []
+    (hit,) = search.run(query="Ann", include_ended=True, categories=["note"])["results"]
+    assert (hit["content"], hit["holds_until"]) == ("Ann lives in Lyon.", "2025-05-06")
+    assert search.run(query="Ann", include_ended=True, categories=["fact", "window"])["results"] == []
+    refused = search.run(query="Ann", categories=["dream"])
+    assert not refused["success"] and "categories must be among note, fact" in refused["error"]

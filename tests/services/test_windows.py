@@ -83,7 +83,7 @@ def test_passages_of_own_words_hold_neighbours(drawn: list[tuple[int, float]]) -
 def test_own_words_tell_the_day_in_the_users_zone_and_what_stood_before(store: Store) -> None:
     problems = Problems()
     embeddings = EmbeddingService(store, None, lambda _: 1, problems)
-    step = OwnWords(store.user_id, embeddings, ZoneInfo("Asia/Tokyo"))
+    step = OwnWords(store.user_id, store.clock, embeddings, ZoneInfo("Asia/Tokyo"))
     tool = WindowMessage(
         **{**{name: getattr(message("t", 9), name) for name in message("t").__slots__}, "origin": Origin.WEB}
     )

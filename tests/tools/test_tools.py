@@ -25,7 +25,17 @@ SIGNATURES = {
     "memory_rollback": (["label", "version", "expected_version"], ["label", "version"]),
     "archival_memory_insert": (["content", "tags"], ["content"]),
     "archival_memory_search": (
-        ["query", "tags", "tag_match_mode", "top_k", "start_datetime", "end_datetime", "include_old"],
+        [
+            "query",
+            "tags",
+            "tag_match_mode",
+            "top_k",
+            "start_datetime",
+            "end_datetime",
+            "categories",
+            "include_ended",
+            "include_old",
+        ],
         ["query"],
     ),
     "conversation_search": (["query", "roles", "limit", "start_date", "end_date", "include_old"], ["query"]),

@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from mira_ltmemory.protocols import Category, Json, Kind, Origin
-from mira_ltmemory.services.embeddings import EmbeddingService
+from mira_ltmemory.services.embeddings import Embedded, EmbeddingService
 from mira_ltmemory.services.untrusted import link
 from mira_ltmemory.store.models import Passage, content_hash
 from mira_ltmemory.store.unit_of_work import SqlUnitOfWork
 from mira_ltmemory.store.vectors import PendingText
-
-if TYPE_CHECKING:
-    from mira_ltmemory.protocols import Vectors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,17 +37,15 @@ class Drafts:
     """Drafts with their vectors, in the same order; without vectors, they are embedded later."""
 
     drafts: tuple[Draft, ...]
-    model_id: int | None = None
-    vectors: Vectors | None = None
+    embedded: Embedded | None = None
 
 
 def embedded(drafts: Sequence[Draft], embeddings: EmbeddingService) -> Drafts:
     """Embed drafts, where there is a model. No transaction may be open."""
-    made = embeddings.embed_now([draft.content for draft in drafts]) if drafts else None
-    return Drafts(tuple(drafts)) if made is None else Drafts(tuple(drafts), made[0], made[1])
+    return Drafts(tuple(drafts), embeddings.embed_now([draft.content for draft in drafts]) if drafts else None)
 
 
-def store_drafts(unit: SqlUnitOfWork, made: Drafts) -> list[Draft]:
+def store_drafts(unit: SqlUnitOfWork, made: Drafts, now: datetime) -> list[Draft]:
     """Store drafts and return those that are new.
 
     One that is there already, whose very text holds at present or was erased at the user's request, is left out.
@@ -63,16 +57,17 @@ def store_drafts(unit: SqlUnitOfWork, made: Drafts) -> list[Draft]:
         text_hash = content_hash(draft.content)
         if draft.id in away or unit.erasure.text_erased(text_hash) is not None:
             continue
-        if any(row.valid_until is None for row in unit.passages.with_content(text_hash)):
+        if unit.passages.with_content(text_hash, now):
             continue
         unit.passages.add([_row(unit, draft)])
         link(unit, Kind.PASSAGE, draft.id, [str(id) for id in draft.sources], draft.origin)
         unit.words.add(Kind.PASSAGE, [(draft.id, draft.content)])
-        if made.vectors is None or made.model_id is None:
+        if made.embedded is None:
             unit.vectors.enqueue(Kind.PASSAGE, [draft.id])
         else:
-            item = PendingText(Kind.PASSAGE, draft.id, text_hash, draft.content)
-            unit.vectors.add([item], made.vectors[index : index + 1], made.model_id)
+            model_id, vectors, tokens = made.embedded
+            item, own = PendingText(Kind.PASSAGE, draft.id, text_hash, draft.content), slice(index, index + 1)
+            unit.vectors.add([item], vectors[own], model_id, None if tokens is None else tokens[own])
         stored.append(draft)
     return stored
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta, tzinfo
 from uuid import UUID
 
-from mira_ltmemory.protocols import Category, Origin, Role
+from mira_ltmemory.protocols import Category, Clock, Origin, Role
 from mira_ltmemory.services.batch.drafts import Draft, Drafts, embedded, store_drafts
 from mira_ltmemory.services.batch.window import Window, WindowMessage
 from mira_ltmemory.services.embeddings import EmbeddingService
@@ -30,8 +30,9 @@ class OwnWords:
 
     name = "windows"
 
-    def __init__(self, user_id: UUID, embeddings: EmbeddingService, zone: tzinfo) -> None:
+    def __init__(self, user_id: UUID, clock: Clock, embeddings: EmbeddingService, zone: tzinfo) -> None:
         self._user_id = user_id
+        self._clock = clock
         self._embeddings = embeddings
         self._zone = zone
 
@@ -42,7 +43,7 @@ class OwnWords:
 
     def store(self, unit: SqlUnitOfWork, window: Window, prepared: Drafts) -> Mapping[str, int]:
         """Store them."""
-        return {"passages": len(store_drafts(unit, prepared))}
+        return {"passages": len(store_drafts(unit, prepared, self._clock.now()))}
 
     def _drafts(self, window: Window) -> Iterator[Draft]:
         before = next((message for message in reversed(window.context) if is_said(message)), None)

@@ -120,7 +120,7 @@ class FactStep:
     def store(self, unit: SqlUnitOfWork, window: Window, prepared: Found) -> Mapping[str, int]:
         """Store the facts and end what they supersede."""
         counts = Counter(prepared.counts)
-        stored = store_drafts(unit, prepared.made)
+        stored = store_drafts(unit, prepared.made, self._store.clock.now())
         counts["facts_added"] += len(stored)
         counts["facts_skipped"] += len(prepared.made.drafts) - len(stored)
         for draft in stored:
