@@ -1,14 +1,16 @@
 """Generated memories: texts whose words are as frequent as words are, and vectors that lie in clusters.
 
-A passage belongs to a topic: it takes a third of its words and most of its vector from it. Words come from the shipped
-tokenizer's vocabulary, which is in the order of their frequency, and are drawn by Zipf's law, so that some are in
-every second text and most in hardly any. The same seed gives the same rows.
+A passage belongs to a topic: it takes a third of its words and much of its vector from it. How near the vectors are to
+each other, and in how many directions they spread, is about what sentences of real conversations show. Words come from
+the shipped tokenizer's vocabulary, which is in the order of their frequency, and are drawn by Zipf's law, so that some
+are in every second text and most in hardly any. The same seed gives the same rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -33,7 +35,8 @@ _TOPIC_WORDS = 40
 _TOPIC_SHARE = 0.35
 _FREQUENT = 150
 _MEAN_WORDS, _MOST_WORDS = 22, 200
-_NEAR = 0.75
+_COMMON, _OWN, _NEAR = 0.6, 0.8, 1.0
+_TOPICAL = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +68,24 @@ class Generator:
 
     @property
     def topics(self) -> int:
-        """How many topics there are: one for some hundreds of rows."""
-        return max(20, self.rows // 400)
+        """How many topics there are: many small ones and some large ones."""
+        return max(20, self.rows // 10)
+
+    @cached_property
+    def _centres(self) -> Vectors:
+        rng = np.random.default_rng([self.seed, 2])
+        common = _unit(rng.standard_normal(self.dimension, dtype=np.float32))
+        return _unit(_unit(self._spread(rng, self.topics, 0.5)) + _COMMON * common)
+
+    @cached_property
+    def _topic_words(self) -> NDArray[np.int64]:
+        """Any words but the most frequent, those in front much more often than others."""
+        rng = np.random.default_rng([self.seed, 3])
+        return rng.integers(_FREQUENT, _TOPICAL, (self.topics, _TOPIC_WORDS))
+
+    @cached_property
+    def _frequencies(self) -> NDArray[np.float64]:
+        return np.cumsum(1.0 / (np.arange(1, len(self.words) + 1) + 2.7) ** 1.05)
 
     def chunks(self, user: int, size: int) -> Iterator[Chunk]:
         """The ``size`` rows of a user, by number, a chunk at a time."""
@@ -82,7 +101,7 @@ class Generator:
             own = [word for word in dict.fromkeys(first.texts[row].split()) if word not in STOP_WORDS]
             told = rng.permutation(own)[:3].tolist() or ["nothing"]
             frequent = self.words[int(rng.integers(20, _FREQUENT))]
-            vector = _unit(first.vectors[row] + _NEAR * _unit(self._spread(rng, 1))[0])
+            vector = _unit(first.vectors[row] + _NEAR * _unit(self._spread(rng, 1, 1.0))[0])
             made.append(Question(f"what did we say about {' '.join(told)} and {frequent}", vector))
         return made
 
@@ -93,28 +112,24 @@ class Generator:
         raw[:, 6], raw[:, 8] = raw[:, 6] & 0x0F | 0x40, raw[:, 8] & 0x3F | 0x80
         marked = {tag: rng.random(count) < share for tag, share in SHARES.items()}
         tags = [[tag for tag, found in marked.items() if found[row]] for row in range(count)]
-        centres = _unit(self._spread(np.random.default_rng([self.seed, 2]), self.topics))
-        vectors = _unit(centres[topics] + 0.9 * _unit(self._spread(rng, count)))
+        vectors = _unit(self._centres[topics] + _OWN * _unit(self._spread(rng, count, 1.0)))
         return Chunk([UUID(bytes=bytes(row)) for row in raw], self._texts(rng, topics), tags, vectors)
 
     def _texts(self, rng: np.random.Generator, topics: NDArray[np.int64]) -> list[str]:
         lengths = np.clip(rng.lognormal(np.log(_MEAN_WORDS) - 0.2, 0.65, len(topics)), 3, _MOST_WORDS).astype(np.int64)
-        ranks = np.arange(1, len(self.words) + 1)
-        frequencies = np.cumsum(1.0 / (ranks + 2.7) ** 1.05)
-        drawn = np.searchsorted(frequencies, rng.random(int(lengths.sum())) * frequencies[-1])
-        # A topic's words: any but the most frequent, some much more often than others.
-        middle = np.random.default_rng([self.seed, 3]).integers(_FREQUENT, 20_000, (self.topics, _TOPIC_WORDS))
+        drawn = np.searchsorted(self._frequencies, rng.random(int(lengths.sum())) * self._frequencies[-1])
         place = (_TOPIC_WORDS * rng.random(len(drawn)) ** 2).astype(np.int64)
-        of_topic = middle[np.repeat(topics, lengths), place]
+        of_topic = self._topic_words[np.repeat(topics, lengths), place]
         chosen = np.where(rng.random(len(drawn)) < _TOPIC_SHARE, of_topic, drawn)
         words = np.array(self.words, dtype=object)[chosen].tolist()
         ends = np.cumsum(lengths).tolist()
         return [" ".join(words[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
 
-    def _spread(self, rng: np.random.Generator, count: int) -> Vectors:
-        """Random vectors, wide in a few directions and narrow in most, as sentence vectors are."""
-        widths = (np.arange(self.dimension, dtype=np.float32) + 5) ** -0.5
-        return np.asarray(rng.standard_normal((count, self.dimension), dtype=np.float32) * widths)
+    def _spread(self, rng: np.random.Generator, count: int, steepness: float) -> Vectors:
+        """Random vectors, wide in a few directions and narrow in most; which those are differs by ``steepness``."""
+        widths = (np.arange(self.dimension, dtype=np.float32) + 5) ** -steepness
+        order = np.random.default_rng(int(100 * steepness)).permutation(self.dimension)
+        return np.asarray(rng.standard_normal((count, self.dimension), dtype=np.float32) * widths[order])
 
 
 def sizes(rows: int, users: int) -> list[int]:
