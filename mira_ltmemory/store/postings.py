@@ -48,22 +48,40 @@ class Corpus:
         return np.asarray(counts * (K1 + 1) / (counts + K1 * (1 - B + B * lengths / self.average_length)))
 
 
-def bm25(corpus: Corpus, postings: Mapping[int, NDArray[np.void]], size: int) -> NDArray[np.float32]:
-    """Score the documents numbered below ``size``: shape ``(size,)``, 0 where none of the terms occurs."""
-    scores = np.zeros(size, np.float32)
-    for weight, found in zip(corpus.idf(postings), postings.values(), strict=True):
-        counts, lengths = found["count"].astype(np.float64), found["length"].astype(np.float64)
-        scores[found["document"]] += weight * corpus.saturated(counts, lengths)
-    return scores
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Documents that hold a term, ascending, and their scores: what a user has beside them costs nothing."""
+
+    documents: NDArray[np.int32]
+    values: NDArray[np.float64]
+
+    def best(self, limit: int, allowed: NDArray[np.int32] | None = None) -> NDArray[np.int64]:
+        """Numbers of the documents that score best, best first, newest first among equals; ``allowed`` ones only."""
+        documents, values = self.documents.astype(np.int64), self.values
+        if allowed is not None:
+            kept = np.isin(documents, allowed)
+            documents, values = documents[kept], values[kept]
+        if len(documents) > limit:
+            least = np.partition(values, -limit)[-limit]
+            kept = values >= least
+            documents, values = documents[kept], values[kept]
+        return documents[np.lexsort((-documents, -values))][:limit]
 
 
-def best(scores: NDArray[np.float32], limit: int, allowed: NDArray[np.int32] | None = None) -> NDArray[np.int64]:
-    """Numbers of the documents that score best, best first, newest first among equals; never one that scores 0."""
-    found = np.flatnonzero(scores) if allowed is None else allowed[scores[allowed] > 0].astype(np.int64)
-    if len(found) > limit:
-        least = np.partition(scores[found], -limit)[-limit]
-        found = found[scores[found] >= least]
-    return found[np.lexsort((-found, -scores[found]))][:limit]
+def bm25(corpus: Corpus, postings: Mapping[int, NDArray[np.void]]) -> Scores:
+    """Score the documents that hold any of the terms."""
+    if not postings:
+        return Scores(np.zeros(0, np.int32), np.zeros(0))
+    held = [np.ascontiguousarray(found["document"]) for found in postings.values()]
+    shares = [
+        weight * corpus.saturated(found["count"].astype(np.float64), found["length"].astype(np.float64))
+        for weight, found in zip(corpus.idf(postings), postings.values(), strict=True)
+    ]
+    together = np.concatenate(held)
+    order = np.argsort(together, kind="stable")  # merges: each term's documents are in order
+    together = together[order]
+    starts = np.flatnonzero(np.concatenate([[True], together[1:] != together[:-1]]))
+    return Scores(together[starts], np.add.reduceat(np.concatenate(shares)[order], starts))
 
 
 def counts_of(packed: Iterable[bytes], terms: Iterable[int]) -> NDArray[np.float64]:

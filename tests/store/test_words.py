@@ -19,7 +19,7 @@ from mira_ltmemory.protocols import Actor, Change, Clock, Kind
 from mira_ltmemory.store import words as words_module
 from mira_ltmemory.store.analysis import query_terms, term_of, words
 from mira_ltmemory.store.database import Database
-from mira_ltmemory.store.postings import K1, B, best, bm25, counts_of
+from mira_ltmemory.store.postings import K1, B, Scores, bm25, counts_of
 from mira_ltmemory.store.unit_of_work import Store
 
 CHANGE = Change(Actor.SYSTEM, "test")
@@ -47,9 +47,10 @@ def from_store(store: Store, query: str, kind: Kind = Kind.MESSAGE) -> dict[UUID
     """BM25 of the index, by row."""
     with store.read() as unit:
         found = unit.words.read(kind, list(query_terms(query).values()), NOTHING_CAPPED)
-        scores = bm25(found.corpus, found.postings, found.size)
+        scored = bm25(found.corpus, found.postings)
+        scores = dict(zip(scored.documents.tolist(), scored.values.tolist(), strict=True))
         rows = unit.words.execute("SELECT document, row_id FROM ltmemory.word_documents WHERE user_id = :user_id")
-        return {row.row_id: float(scores[row.document]) for row in rows if scores[row.document] > 0}
+        return {row.row_id: scores[row.document] for row in rows if row.document in scores}
 
 
 texts = st.lists(st.sampled_from(VOCABULARY), max_size=12).map(" ".join)
@@ -189,10 +190,10 @@ def test_counts_come_from_the_packed_terms() -> None:
 
 
 def test_best_prefers_newer_documents_among_equals_and_keeps_to_the_allowed() -> None:
-    scores = np.array([1, 3, 3, 0, 2], np.float32)
-    assert best(scores, 2).tolist() == [2, 1]
-    assert best(scores, 9).tolist() == [2, 1, 4, 0]
-    assert best(scores, 9, np.array([0, 3, 4], np.int32)).tolist() == [4, 0]
+    scores = Scores(np.array([0, 1, 2, 4], np.int32), np.array([1.0, 3.0, 3.0, 2.0]))
+    assert scores.best(2).tolist() == [2, 1]
+    assert scores.best(9).tolist() == [2, 1, 4, 0]
+    assert scores.best(9, np.array([0, 3, 4], np.int32)).tolist() == [4, 0]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from uuid import UUID
 import numpy as np
 
 from mira_ltmemory.protocols import Filter, Kind
-from mira_ltmemory.store.postings import Corpus, best, bm25, counts_in, counts_of
+from mira_ltmemory.store.postings import Corpus, Scores, bm25, counts_in, counts_of
 from mira_ltmemory.store.rows import Rows
 from mira_ltmemory.store.search import scope as scope_module
 from mira_ltmemory.store.search.centre import Centre, CentreRows
@@ -260,30 +260,25 @@ class SearchRows(Rows):
     def _by_words(self, query: CandidateQuery, passes: Condition, found: Found, scope: Scope) -> list[int]:
         if not found.postings:
             return []
-        scores = bm25(found.corpus, found.postings, found.size)
-        if passes.everything:
-            return list(map(int, best(scores, query.by_words)))
-        if scope.documents is not None:
-            known = scope.documents[scope.documents < found.size]
-            return list(map(int, best(scores, query.by_words, known)))
+        scores = bm25(found.corpus, found.postings)
+        if passes.everything or scope.documents is not None:
+            return list(map(int, scores.best(query.by_words, scope.documents)))
         return self._passing(query, passes, scores, scope.share)
 
-    def _passing(
-        self, query: CandidateQuery, passes: Condition, scores: NDArray[np.float32], share: float
-    ) -> list[int]:
+    def _passing(self, query: CandidateQuery, passes: Condition, scores: Scores, share: float) -> list[int]:
         """The best documents that pass a filter which leaves many: looked up best first, about as many as it takes."""
         statement = _PASSING.format(table=TABLES[query.kind], passes=passes.sql)
         kept: list[int] = []
         start, size = 0, int(min(max(1.5 * query.by_words / max(share, 1e-3), _LEAST_CHUNK), _MOST_CHUNK))
-        ranked: list[int] = best(scores, size).tolist()
-        while start < len(ranked) and len(kept) < query.by_words:
+        ranked: list[int] = scores.best(size * 5).tolist()
+        while start < len(scores.documents) and len(kept) < query.by_words:
+            if start >= len(ranked):
+                ranked = scores.best(len(scores.documents)).tolist()
             chunk = ranked[start : start + size]
             rows = self.execute(statement, kind_number=KIND_NUMBERS[query.kind], documents=chunk, **passes.parameters)
             passing = {row.document for row in rows}
             kept += [document for document in chunk if document in passing]
-            start, size = start + size, size * 4
-            if len(kept) < query.by_words and start == len(ranked) > len(chunk) // 2:
-                ranked = best(scores, start + size).tolist()
+            start, size = start + len(chunk), size * 4
         return kept[: query.by_words]
 
     def _gather(
