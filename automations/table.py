@@ -12,16 +12,17 @@ DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
     {
         "process_conversations": "Stores what was said since the last run, draws facts and entities, and embeds it.",
         "relation_discovery": "Infers relations between entities that nobody said, marked as inferred; off by default.",
-        "health_check": "Checks the database, the embedding model and what waits for embedding.",
+        "health_check": "Checks database, embedding model, samples of the indexes, and what waits for embedding.",
         "consolidate_memory": "Merges near-duplicates, marks contradictions, writes summaries, moves what is old and "
         "unimportant to cold storage.",
         "weekly_review": "Notices patterns across conversations, and lets the model put into memory what matters.",
         "retention": "Removes earlier versions that are older than `retention_days`; off where everything is kept.",
+        "index_upkeep": "Mends and builds the search indexes, and measures what searches find.",
     }
 )
 """What each job of this package does, by name, in one sentence."""
 
-HEAVY = frozenset({"weekly_review", "consolidate_memory", "relation_discovery"})
+HEAVY = frozenset({"index_upkeep", "weekly_review", "consolidate_memory", "relation_discovery"})
 """Jobs that work long: they wait until the user is away, `quiet_minutes` after the last message."""
 
 

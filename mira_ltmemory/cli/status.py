@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -14,13 +14,18 @@ if TYPE_CHECKING:
     from mira_ltmemory.composition import MemoryManager
 
 
-def status(context: typer.Context) -> None:
+def status(
+    context: typer.Context,
+    tables: Annotated[bool, typer.Option("--tables", help="Also show size and vacuum of every table.")] = False,
+) -> None:
     """Show counts, problems, jobs, and where the data is."""
     target: Target = context.obj
     screen = console()
     with target.memory() as memory:
         show_counts(memory, screen)
         show_jobs(memory, screen)
+        if tables:
+            show_tables(memory, screen)
 
 
 def show_counts(memory: MemoryManager, screen: Console) -> None:
@@ -63,4 +68,25 @@ def show_jobs(memory: MemoryManager, screen: Console) -> None:
             state = f"failed {known.consecutive_failures} times: {known.last_error}"
         last = local(known.last_success_at, zone)
         table.add_row(job.name, known.cron, known.timezone, last, local(known.next_run_at, zone), plain(state))
+    screen.print(table, markup=False)
+
+
+def show_tables(memory: MemoryManager, screen: Console) -> None:
+    """Print what the database and each of its tables take, and when vacuum last went through."""
+    from mira_ltmemory.store.condition import database_state
+
+    state = database_state(memory.database)
+    zone = memory.settings.zone
+    title = f"Database: {state.size / (1 << 20):,.0f} MB, {state.buffers >> 20} MB of shared buffers"
+    table = Table("table", "MB", "of it indexes", "rows", "dead", "vacuumed", "analysed", title=title)
+    for each in state.tables:
+        table.add_row(
+            each.name,
+            f"{each.size / (1 << 20):,.1f}",
+            f"{each.indexes / (1 << 20):,.1f}",
+            f"{each.live:,}",
+            f"{each.dead:,}",
+            local(each.vacuumed, zone),
+            local(each.analysed, zone),
+        )
     screen.print(table, markup=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
@@ -46,6 +47,7 @@ from mira_ltmemory.services.context.entities import ActiveEntities
 from mira_ltmemory.services.context.insights import RecentInsights
 from mira_ltmemory.services.context.live import LiveConversation
 from mira_ltmemory.services.context.relevant import RelevantMemories
+from mira_ltmemory.services.doctor import Doctor
 from mira_ltmemory.services.embeddings import PROBLEM as EMBEDDING_PROBLEM
 from mira_ltmemory.services.embeddings import EmbeddingService
 from mira_ltmemory.services.erasure import ErasureService
@@ -55,6 +57,7 @@ from mira_ltmemory.services.graph.manager import EntityManager
 from mira_ltmemory.services.graph.merging import EntityMerges
 from mira_ltmemory.services.graph.step import GraphStep
 from mira_ltmemory.services.history import HistoryService
+from mira_ltmemory.services.index_upkeep import IndexService
 from mira_ltmemory.services.memory_files import MemoryFiles
 from mira_ltmemory.services.passages import PassageManager
 from mira_ltmemory.services.problems import Problems
@@ -134,6 +137,15 @@ class MemoryManager:
         self.status = StatusService(
             self.store, self.embeddings, self.problems, max_embedded_chars=settings.max_embedded_chars
         )
+        self.doctor = Doctor(
+            self.store,
+            clock,
+            self.embeddings,
+            self.problems,
+            max_embedded_chars=settings.max_embedded_chars,
+            tokens=settings.late_interaction,
+        )
+        self.indexes = IndexService(self.store, clock, self.embeddings)
         self.uses = UseService(self.store, clock, self.problems, settings.zone)
         self.history = HistoryService(self.store, clock, max_embedded_chars=settings.max_embedded_chars)
         self.snapshots = SnapshotService(self.store, clock, self.history)
@@ -249,9 +261,10 @@ class MemoryManager:
         functions = {
             "process_conversations": self._process_conversations,
             "relation_discovery": self.relations.run,
-            "health_check": self.status.check_health,
+            "health_check": self._check_health,
             "consolidate_memory": self.consolidation.run_job,
             "weekly_review": self.review.run,
+            "index_upkeep": self.indexes.run,
             "retention": self.retention.run,
         }
         return build_jobs(self.settings, functions)
@@ -296,6 +309,12 @@ class MemoryManager:
         if close is not None:
             close()
         self.database.close()
+
+    def _check_health(self, run: JobRun) -> JobReport:
+        report = self.status.check_health(run)
+        wrong = [each for each in self.doctor.check() if not each.right]
+        summary = report.summary if not wrong else f"{report.summary} {' '.join(each.told for each in wrong)}"
+        return replace(report, summary=summary, counts={**report.counts, "wrong": len(wrong)})
 
     def _process_conversations(self, run: JobRun) -> JobReport:
         done = self.process_pending(run.progress)

@@ -76,6 +76,7 @@ class AutomationSettings(_Switches):
     consolidate_memory: AutomationSetting = _automation("0 2 * * *")
     weekly_review: AutomationSetting = _automation("0 0 * * 0")
     retention: AutomationSetting = _automation("45 3 * * *")
+    index_upkeep: AutomationSetting = _automation("15 4 * * 0")
 
     @field_validator("*", mode="before")
     @classmethod

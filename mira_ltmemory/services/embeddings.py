@@ -85,6 +85,10 @@ class EmbeddingService:
         """Number and dimension of the model in use; none where there is none. Raises ``StoreError``."""
         return None if self._embedder is None else (self._known_model(self._embedder), self._embedder.model.dimension)
 
+    def model_id(self) -> int | None:
+        """The number of the model that searches use; none where there is no model. Raises ``StoreError``."""
+        return None if self._embedder is None else self._known_model(self._embedder)
+
     def embed_query(self, text: str) -> EmbeddedQuery | None:
         """Return the vectors of a query, or none where search must do with words."""
         embedded = self.embed_now([text])

@@ -58,13 +58,24 @@ class Database:
 
     def maintain(self, statements: Sequence[str]) -> None:
         """Run statements of upkeep as the owner, each outside a transaction: VACUUM knows none."""
+        with self.maintenance() as connection:
+            for statement in statements:
+                connection.execute(text(statement))
+
+    @contextmanager
+    def maintenance(self) -> Iterator[Connection]:
+        """A connection of the schema's owner outside of transactions: each statement is done at once."""
         engine = _engine(self._admin_url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
         try:
             with foreign_errors(), engine.connect() as connection:
-                for statement in statements:
-                    connection.execute(text(statement))
+                yield connection
         finally:
             engine.dispose()
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the server runs on this machine, for this memory alone."""
+        return self._server is not None
 
     def users(self) -> list[UUID]:
         """The ids of all users, oldest first: from a table that holds nothing else of them."""

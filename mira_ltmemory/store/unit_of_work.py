@@ -30,6 +30,7 @@ from mira_ltmemory.store.passages import PassageRows
 from mira_ltmemory.store.review import ReviewRows
 from mira_ltmemory.store.scan import ScanRows
 from mira_ltmemory.store.search import SearchRows
+from mira_ltmemory.store.search.canaries import CanaryRows
 from mira_ltmemory.store.search.past import PastRows
 from mira_ltmemory.store.snapshots import SnapshotRows
 from mira_ltmemory.store.storable import storable
@@ -81,6 +82,7 @@ class SqlUnitOfWork:
         self.tokens = TokenRows(self)
         self.words = WordRows(self)
         self.search = SearchRows(self)
+        self.canaries = CanaryRows(self)
         self.journal = JournalRows(self)
         self.history = HistoryRows(self)
         self.past = PastRows(self)

@@ -85,6 +85,14 @@ _BLOCKS_WITH = text(
     """
 )
 
+_REBUILT_AT_ONCE = 5_000
+
+_INDEXED_ROWS = """
+SELECT r.id FROM {table} r WHERE r.user_id = :user_id AND NOT EXISTS (
+    SELECT FROM ltmemory.cold_texts c WHERE c.user_id = :user_id AND c.kind = :kind AND c.row_id = r.id)
+ORDER BY r.said_at, r.id
+"""
+
 _MANY = 10_000
 """Postings to take out at once from which on it is cheaper to read every block of their terms."""
 
@@ -200,6 +208,22 @@ class WordRows(Rows):
             self._append(number, _inverted(fresh))
         self.execute(f"UPDATE ltmemory.word_totals SET packed = next_document - 1 WHERE {_KEY}", kind=number)
         return len(fresh)
+
+    def rebuild(self, kind: Kind) -> int:
+        """Make the index of all rows of a kind anew from their texts; tell how many. Rows in cold storage stay out."""
+        own = {"number": KIND_NUMBERS[kind], "kind": kind.value}
+        self._lock(KIND_NUMBERS[kind])
+        for table in ("word_blocks", "word_terms", "word_documents", "word_totals"):
+            self.execute(f"DELETE FROM ltmemory.{table} WHERE user_id = :user_id AND kind = :number", **own)
+        ids = [row.id for row in self.execute(_INDEXED_ROWS.format(table=f"ltmemory.{kind.value}s"), **own)]
+        for start in range(0, len(ids), _REBUILT_AT_ONCE):
+            texts = self.execute(
+                f"SELECT id, content FROM ltmemory.{kind.value}s WHERE user_id = :user_id "
+                "AND id = ANY(CAST(:ids AS uuid[])) ORDER BY said_at, id",
+                ids=ids[start : start + _REBUILT_AT_ONCE],
+            )
+            self.add(kind, [(row.id, row.content) for row in texts])
+        return len(ids)
 
     def fresh_count(self, kind: Kind) -> int:
         """How many documents wait to be packed."""

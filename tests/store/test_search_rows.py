@@ -392,7 +392,7 @@ def test_users_never_see_each_other(database: Database, clock: Clock, model_id: 
 
 
 def explained(unit: SqlUnitOfWork, statement: str, **parameters: object) -> str:
-    rows = unit.search.execute(f"EXPLAIN {statement}", **parameters).all()
+    rows = unit.search.execute(f"EXPLAIN {statement.split(';')[-1]}", **parameters).all()
     return "\n".join(row[0] for row in rows)
 
 

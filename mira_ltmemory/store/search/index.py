@@ -13,13 +13,19 @@ from mira_ltmemory.store.database import Database, foreign_errors
 
 INDEXED_KINDS = (Kind.MESSAGE, Kind.PASSAGE)
 
+BUILT_AT_ONCE = 100_000
+"""Vectors up to which a missing index is built when the model is next used; building locks writers out."""
+
 _DEFINITION_LOCK = 0x6C746D656E  # any constant of our own
-_LOCK_POLL_S, _LOCK_WAIT_S = 0.05, 30.0
+_LOCK_POLL_S = 0.05
+LOCK_WAIT_S = 30.0
+"""Seconds that a change of definitions waits for another one."""
 
 _FIND = text(
     "SELECT id FROM ltmemory.embedding_models WHERE name = :name AND sha256 = :sha256 AND dimension = :dimension"
 )
 _COUNT_INDEXES = text("SELECT count(to_regclass('ltmemory.' || n)) FROM unnest(CAST(:names AS text[])) n")
+_VECTORS = text("SELECT reltuples FROM pg_class WHERE oid = 'ltmemory.vectors'::regclass")
 _INSERT = text(
     "INSERT INTO ltmemory.embedding_models (id, name, sha256, dimension, max_tokens, active) "
     "SELECT coalesce(max(id), 0) + 1, :name, :sha256, :dimension, :max_tokens, true FROM ltmemory.embedding_models "
@@ -55,6 +61,11 @@ def index_name(model_id: int, kind: Kind) -> str:
     return f"hnsw_vectors_{model_id}_{kind.value}"
 
 
+def search_effort(rows: int) -> int:
+    """``ef_search`` of an index of so many rows whose recall was not measured yet."""
+    return 100 if rows < 100_000 else 200
+
+
 def index_definition(
     model_id: int, kind: Kind, dimension: int, built: HnswSettings, *, concurrently: bool = False
 ) -> str:
@@ -85,12 +96,15 @@ def register_model(database: Database, model: EmbeddingModel) -> int:
         found = connection.execute(_FIND, _identity(model)).scalar()
         if found is None:
             found = connection.execute(_INSERT, {**_identity(model), "max_tokens": model.max_tokens}).scalar_one()
-        for kind in INDEXED_KINDS:
-            connection.execute(text(index_definition(int(found), kind, model.dimension, settings_for(0))))
+        rows = float(connection.execute(_VECTORS).scalar() or 0)
+        # Where there are many vectors already, an index was lost: upkeep builds it beside the writers, and says so.
+        if rows <= BUILT_AT_ONCE:
+            for kind in INDEXED_KINDS:
+                connection.execute(text(index_definition(int(found), kind, model.dimension, settings_for(0))))
         return int(found)
 
 
-def take_definition_lock(connection: Connection, *, for_session: bool = False, wait_s: float = _LOCK_WAIT_S) -> None:
+def take_definition_lock(connection: Connection, *, for_session: bool = False, wait_s: float = LOCK_WAIT_S) -> None:
     """Let one process at a time change definitions: until the transaction or, ``for_session``, the connection ends.
 
     Asked again and again, because building an index concurrently waits for whoever waits in a statement of its own.

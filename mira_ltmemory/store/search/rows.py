@@ -19,9 +19,10 @@ from mira_ltmemory.store.postings import Corpus, Scores, bm25, counts_in, counts
 from mira_ltmemory.store.rows import Rows
 from mira_ltmemory.store.search import scope as scope_module
 from mira_ltmemory.store.search.centre import Centre, CentreRows
-from mira_ltmemory.store.search.index import index_name
+from mira_ltmemory.store.search.index import index_name, search_effort
 from mira_ltmemory.store.search.scope import Scope, ScopeRows
 from mira_ltmemory.store.search.sql import ENDED, TABLES, Condition, Plan, VectorSide, candidates, condition
+from mira_ltmemory.store.search.upkeep import Measured
 from mira_ltmemory.store.search.voices import Speakers, VoiceRows
 from mira_ltmemory.store.words import KIND_NUMBERS, Found
 
@@ -52,7 +53,10 @@ _BESIDE = f"""
 (SELECT count(*) FROM (SELECT FROM {{table}} r WHERE r.user_id = :user_id AND {ENDED} LIMIT {_COUNTED_ENDED}) e)
     AS ended
 """
-_INDEX_ROWS = "(SELECT reltuples FROM pg_class WHERE oid = to_regclass(:index)) AS indexed"
+_INDEX = (
+    "(SELECT reltuples FROM pg_class WHERE oid = to_regclass(:index)) AS indexed",
+    "obj_description(to_regclass(:index), 'pg_class') AS noted",
+)
 
 _NEWEST = """
 SELECT r.id FROM {table} r WHERE r.user_id = :user_id AND {passes} ORDER BY r.said_at DESC, r.id LIMIT :limit
@@ -172,18 +176,27 @@ class Details:
     confidence: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """About how many rows the vector index holds, and the ``ef_search`` that it needs."""
+
+    rows: int
+    effort: int
+
+
 class SearchRows(Rows):
     """Searches over the user's messages and passages."""
 
     def candidates(self, query: CandidateQuery) -> Candidates:
         """Find candidates and their features. Raises ``InvalidArgument`` for a filter that the kind cannot have."""
-        passes, found, indexed = self._open(query)
-        most = _exact_limit(query, passes, found.corpus.documents, indexed)
+        passes, found, index = self._open(query)
+        most = _exact_limit(query, passes, found.corpus.documents, index.rows)
         scope = self._scope(query, passes, found, most)
         documents = self._by_words(query, passes, found, scope)
         side, centre = _side(query, Plan.GIVEN if scope.nearest is not None else _plan(scope, most)), None
         if side is not None:
             centre = self._centre(query, side, found.corpus.documents)
+            side = replace(side, effort=index.effort)
         rows = self._gather(query, passes, documents, side, centre, scope.nearest, terms=bool(found.unread))
         if side is not None and side.plan is Plan.INDEX and _too_few(rows, query, scope):
             # The index went through as many rows as it may and found few that pass: they lie far from the query.
@@ -221,8 +234,8 @@ class SearchRows(Rows):
             for row in rows
         }  # fmt: skip
 
-    def _open(self, query: CandidateQuery) -> tuple[Condition, Found, int]:
-        """The filter, the words' postings and how many rows the vector index holds, read at once.
+    def _open(self, query: CandidateQuery) -> tuple[Condition, Found, _Index]:
+        """The filter, the words' postings and what is known of the vector index, read at once.
 
         A filter that only leaves out ended rows is none where there are none.
         """
@@ -232,14 +245,16 @@ class SearchRows(Rows):
             beside.append(_BESIDE.format(table=TABLES[query.kind]))
             parameters = dict(passes.parameters)
         if query.vector is not None:
-            beside.append(_INDEX_ROWS)
+            beside += _INDEX
             parameters["index"] = f"ltmemory.{index_name(query.model_id, query.kind)}"
         terms = list(query.terms.values())
         found = self._unit.words.read(query.kind, terms, POSTINGS_BUDGET, beside, **parameters)
         if passes.current_only:
             ended = int(found.beside.get("ended") or 0)
             passes = Condition() if ended == 0 else replace(passes, left_out=ended)
-        return passes, found, int(found.beside.get("indexed") or 0)
+        rows = max(int(found.beside.get("indexed") or 0), found.corpus.documents)
+        measured = Measured.read(found.beside.get("noted"))
+        return passes, found, _Index(rows, measured.ef_search if measured else search_effort(rows))
 
     def _scope(self, query: CandidateQuery, passes: Condition, found: Found, most: int) -> Scope:
         documents = found.corpus.documents
@@ -308,7 +323,7 @@ def _exact_limit(query: CandidateQuery, passes: Condition, documents: int, index
     if query.vector is None or documents <= scope_module.EXACT_ROWS:
         return scope_module.EXACT_ROWS
     balance = scope_module.EXACT_BALANCE if passes.everything else scope_module.EXACT_BALANCE_FILTERED
-    return max(scope_module.EXACT_ROWS, int(balance * max(indexed, documents) ** 0.5))
+    return max(scope_module.EXACT_ROWS, int(balance * indexed**0.5))
 
 
 def _plan(scope: Scope, most: int) -> Plan:

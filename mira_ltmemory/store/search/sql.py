@@ -115,11 +115,15 @@ class Plan(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class VectorSide:
-    """The query's vector is parameter ``vector``; with the plan ``GIVEN``, ``nearest_ids`` are the rows near it."""
+    """The query's vector is parameter ``vector``; with the plan ``GIVEN``, ``nearest_ids`` are the rows near it.
+
+    ``effort`` is the index's ``ef_search``: the candidates that it looks at.
+    """
 
     model_id: int
     dimension: int
     plan: Plan
+    effort: int = 100
 
     @property
     def distance(self) -> str:
@@ -180,7 +184,9 @@ def candidates(
     usual = f"-({vectors.cast('v.embedding')} <#> {vectors.cast(':mean')})" if vectors is not None else "NULL::real"
     near = _neighbours(reach) if kind is Kind.MESSAGE and reach else ""
     beside = "UNION ALL SELECT id, false, step = 1, false FROM near" if near else ""
-    return f"""
+    # One round trip for both: the setting holds for the transaction.
+    effort = f"SET LOCAL hnsw.ef_search = {int(vectors.effort)};" if vectors and vectors.plan is Plan.INDEX else ""
+    return f"""{effort}
     WITH base AS MATERIALIZED (
         SELECT id, min(place) AS place, bool_or(near) AS near FROM ({
         " UNION ALL ".join(f"({part})" for part in parts)

@@ -1,0 +1,80 @@
+"""``index``: the state of the search indexes, and what mends, rebuilds and measures them."""
+
+from __future__ import annotations
+
+import typer
+from rich.table import Table
+
+from mira_ltmemory.cli.common import Target, console, group, local, plain
+
+
+def index(context: typer.Context) -> None:
+    """Look after the search indexes; readers and writers go on meanwhile. Alone, it shows their state."""
+    if context.invoked_subcommand is None:
+        status(context)
+
+
+def status(context: typer.Context) -> None:
+    """Show every vector index: rows, size, settings, what was measured, and what upkeep would do."""
+    target: Target = context.obj
+    with target.memory() as memory:
+        table = Table(
+            "index", "state", "rows", "MB", "m, ef_construction", "ef_search", "recall@10", "measured", "to do"
+        )
+        for state in memory.indexes.states():
+            built = f"{state.built.m}, {state.built.ef_construction}" if state.built else "-"
+            measured = state.measured
+            table.add_row(
+                plain(state.name),
+                "missing" if not state.there else "ready" if state.valid else "invalid",
+                f"{state.rows:,}",
+                f"{state.size / (1 << 20):,.0f}",
+                built,
+                str(state.effort),
+                f"{measured.recall:.3f}" if measured else "-",
+                local(measured.at, memory.settings.zone) if measured else "never",
+                state.to_do or "nothing",
+            )
+        console().print(table, markup=False)
+
+
+def build(context: typer.Context) -> None:
+    """Drop what failed builds left, build what is missing, rebuild what outgrew its settings, refresh statistics."""
+    _say(context, "build")
+
+
+def reindex(context: typer.Context) -> None:
+    """Build every vector index anew beside the old one."""
+    _say(context, "reindex")
+
+
+def tune(context: typer.Context) -> None:
+    """Measure how many of the nearest rows searches find, and set how far they look so that it is 99 %."""
+    target: Target = context.obj
+    screen = console()
+    with target.memory() as memory:
+        tuned = memory.indexes.tune()
+        for each in tuned:
+            told = f"{each.state.name}: recall@10 {each.measured.recall:.3f} with ef_search {each.measured.ef_search}"
+            screen.print(plain(f"{told} (was {each.before})"), markup=False)
+        if not tuned:
+            screen.print("Nothing to measure: the indexes hold few rows, or there is no embedding model.")
+
+
+def words(context: typer.Context) -> None:
+    """Make this user's word index anew from the texts."""
+    target: Target = context.obj
+    with target.memory() as memory:
+        console().print(f"Indexed the words of {memory.indexes.words()} texts.")
+
+
+def _say(context: typer.Context, what: str) -> None:
+    target: Target = context.obj
+    screen = console()
+    with target.memory() as memory:
+        memory.indexes.working = lambda told: screen.print(plain(f"... {told}"), markup=False)
+        done = getattr(memory.indexes, what)()
+        screen.print(plain("; ".join(done) or "The indexes are as they should be."), markup=False)
+
+
+group_of_index = group(index, {"status": status, "build": build, "reindex": reindex, "tune": tune, "words": words})

@@ -1,0 +1,105 @@
+"""Upkeep of the indexes: what is missing or broken is built, what searches need of an index is measured."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mira_ltmemory.protocols import Clock, JobReport, JobRun, Kind
+from mira_ltmemory.services.embeddings import EmbeddingService
+from mira_ltmemory.store.search.upkeep import MAX_EFFORT, IndexState, IndexUpkeep, Measured
+from mira_ltmemory.store.unit_of_work import Store
+
+WANTED_RECALL = 0.99
+"""Recall@10 that an index's ``ef_search`` is chosen for."""
+
+_EFFORTS = (100, 150, 200, 300, 400, 600, MAX_EFFORT)
+_SAMPLE = 30
+_TUNED_ROWS = 5_000
+_KINDS = (Kind.MESSAGE, Kind.PASSAGE)
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """What was measured of an index, and whether searches now look at more or fewer candidates than before."""
+
+    state: IndexState
+    measured: Measured
+    before: int
+
+
+class IndexService:
+    """Looks after the indexes for one user's memory; those of vectors serve every user of the database."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        embeddings: EmbeddingService,
+        working: Callable[[str], object] = lambda told: None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._embeddings = embeddings
+        self.working = working
+
+    def states(self) -> list[IndexState]:
+        """Every vector index that there should be. Raises ``StoreError``, as all of these do."""
+        return self._upkeep().states()
+
+    def build(self) -> list[str]:
+        """Drop what failed builds left, build what is missing, rebuild what outgrew its settings, refresh statistics.
+
+        Readers and writers go on meanwhile. Returns what was done, in sentences.
+        """
+        upkeep = self._upkeep()
+        done = upkeep.mend()
+        upkeep.refresh()
+        return done
+
+    def reindex(self) -> list[str]:
+        """Build every vector index anew beside the old one."""
+        return self._upkeep().reindex()
+
+    def tune(self, sample: int = _SAMPLE, *, lower: bool = True) -> list[Tuned]:
+        """Measure this user's recall, and let searches look at as many candidates as it takes for .99.
+
+        ``lower`` allows fewer than now; without it other users' needs stand. Indexes of few rows are left alone.
+        """
+        model_id = self._embeddings.model_id()
+        chance = random.Random()  # noqa: S311 (a sample, no secret)
+        done = []
+        for state in self.states():
+            if state.model_id != model_id or not state.valid or state.rows < _TUNED_ROWS:
+                continue
+            efforts = [effort for effort in _EFFORTS if lower or effort >= state.effort] or [MAX_EFFORT]
+            with self._store.read() as unit:
+                tried = unit.canaries.vectors(
+                    state.kind, model_id, state.dimension, sample, efforts, WANTED_RECALL, chance
+                )
+            if tried:
+                best = tried[-1]
+                measured = Measured(best.effort, round(best.recall, 4), state.rows, self._clock.now())
+                self._upkeep().note(state, measured)
+                done.append(Tuned(state, measured, state.effort))
+        return done
+
+    def words(self) -> int:
+        """Make this user's word index anew from the texts; return how many."""
+        with self._store.upkeep() as unit:
+            return sum(unit.words.rebuild(kind) for kind in _KINDS)
+
+    def run(self, run: JobRun) -> JobReport:
+        """The weekly job: mend and build, then measure what this user's searches find."""
+        done = self._upkeep().mend()
+        tuned = self.tune(lower=False)
+        changed = [each for each in tuned if each.measured.ef_search != each.before]
+        told = "; ".join(
+            [*done, *(f"{each.state.name} now looks at {each.measured.ef_search} candidates" for each in changed)]
+        )
+        summary = f"Indexes: {told}." if told else "The indexes are as they should be."
+        return JobReport(summary=summary, counts={"mended": len(done), "measured": len(tuned), "tuned": len(changed)})
+
+    def _upkeep(self) -> IndexUpkeep:
+        return IndexUpkeep(self._store.database, self.working)

@@ -1,0 +1,178 @@
+"""Canaries: what the doctor finds wrong on purpose, what mends it, and what the prompt then says."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from doubles import FixedClock, WordEmbedder
+from sqlalchemy import text
+
+from mira_ltmemory.composition import MemoryManager, open_memory
+from mira_ltmemory.config import MemoryConfig
+from mira_ltmemory.protocols import Actor, Change, IncomingMessage, JobRun, Kind, Origin, Role, no_progress
+from mira_ltmemory.services.doctor import INDEXES, QUEUE, SEARCH, WORDS, Finding
+from mira_ltmemory.store.search import index_name
+
+RUN = JobRun(
+    name="test",
+    scheduled_for=datetime(2025, 5, 5, tzinfo=UTC),
+    change=Change(Actor.AUTOMATION, "test"),
+    progress=no_progress,
+)
+
+
+@pytest.fixture(params=["embedded", "plain owner"])
+def memory(request: pytest.FixtureRequest, config: MemoryConfig, clock: FixedClock) -> Iterator[MemoryManager]:
+    """Messages and passages with vectors, in a database of a superuser and in one of a plain owner."""
+    url = request.getfixturevalue("plain_owner_url") if request.param == "plain owner" else None
+    settings = MemoryConfig(
+        user_name=f"doctor-{uuid.uuid4()}", database_url=url, data_dir=None if url else config.data_dir,
+        late_interaction=False,
+    )  # fmt: skip
+    opened = open_memory(settings, clock=clock, embedder=WordEmbedder())
+    opened.capture(
+        [
+            IncomingMessage(
+                conversation_id="c", external_id=str(number), role=Role.USER, origin=Origin.USER,
+                content=f"word{number} river word{number % 7}", said_at=clock.now(),
+            )
+            for number in range(40)
+        ]
+    )  # fmt: skip
+    for number in range(15):
+        opened.archival.insert(f"passage{number} coffee word{number % 3}")
+    opened.process_pending()
+    opened.process_pending()
+    yield opened
+    opened.close()
+
+
+def wrong(memory: MemoryManager) -> list[Finding]:
+    return [each for each in memory.doctor.examine(20, seed=1) if not each.right]
+
+
+def index_of(memory: MemoryManager, kind: Kind) -> str:
+    model_id = memory.embeddings.model_id()
+    assert model_id is not None
+    return index_name(model_id, kind)
+
+
+def test_a_sound_memory_has_nothing_wrong(memory: MemoryManager) -> None:
+    assert wrong(memory) == []
+    told = " ".join(each.told for each in memory.doctor.examine(20))
+    assert "finds 100.0% of the 10 nearest messages" in told and "agrees with" in told
+
+
+def test_a_missing_index_is_found_told_and_built(memory: MemoryManager) -> None:
+    name = index_of(memory, Kind.PASSAGE)
+    memory.database.maintain([f"DROP INDEX ltmemory.{name}"])
+    (found,) = wrong(memory)
+    assert found.topic == INDEXES and name in found.told and "index build" in found.remedy
+    memory.status.check_health(RUN)
+    assert memory.doctor.check() and "index build" in memory.problems.all()[INDEXES]
+    assert memory.indexes.build() == [f"built {name}"]
+    assert wrong(memory) == [] == [each for each in memory.doctor.check() if not each.right]
+    assert INDEXES not in memory.problems.all()
+    assert memory.indexes.build() == []
+
+
+def test_what_a_failed_build_left_is_dropped(memory: MemoryManager) -> None:
+    """A unique index over what is not unique fails when it is built concurrently, and stays behind, invalid."""
+    with pytest.raises(Exception, match="unique"):
+        memory.database.maintain(
+            ["CREATE UNIQUE INDEX CONCURRENTLY hnsw_vectors_left_ccnew ON ltmemory.vectors (user_id, kind)"]
+        )
+    (found,) = wrong(memory)
+    assert found.topic == INDEXES and "hnsw_vectors_left_ccnew" in found.told
+    report = memory.indexes.run(RUN)
+    assert "hnsw_vectors_left_ccnew" in report.summary and report.counts["mended"] == 1
+    assert wrong(memory) == []
+
+
+def test_every_index_can_be_built_anew(memory: MemoryManager) -> None:
+    names = [state.name for state in memory.indexes.states() if state.there]
+    done = memory.indexes.reindex()
+    assert len(done) == len(names) and all(name in " ".join(done) for name in names)
+    assert all(state.valid for state in memory.indexes.states() if state.name in names)
+    assert [hit.content for hit in memory.archival.search("passage3", limit=1).hits] == ["passage3 coffee word0"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM ltmemory.word_terms WHERE user_id = :user_id AND kind = 1",
+        "UPDATE ltmemory.word_totals SET documents = documents + 1 WHERE user_id = :user_id",
+        "UPDATE ltmemory.word_documents SET terms = '' WHERE user_id = :user_id AND kind = 1",
+        "DELETE FROM ltmemory.word_documents WHERE user_id = :user_id AND kind = 2 AND document = 3",
+    ],
+)
+def test_a_damaged_word_index_is_found_and_made_anew(memory: MemoryManager, damage: str) -> None:
+    before = [hit.content for hit in memory.recall.search("word3").hits]
+    with memory.store.upkeep() as unit:
+        unit.words.pack(Kind.MESSAGE)
+        unit.words.execute(damage)
+    found = wrong(memory)
+    assert found and {each.topic for each in found} == {WORDS}
+    assert memory.indexes.words() == 55
+    assert wrong(memory) == []
+    assert [hit.content for hit in memory.recall.search("word3").hits] == before
+
+
+def test_a_lost_vector_is_found_and_embedded_again(memory: MemoryManager) -> None:
+    with memory.database.owner() as connection:
+        connection.execute(
+            text("SELECT set_config('ltmemory.user_id', CAST(:id AS text), true)"), {"id": memory.store.user_id}
+        )
+        lost = connection.execute(
+            text("DELETE FROM ltmemory.vectors WHERE user_id = :id AND kind = 'passage'"), {"id": memory.store.user_id}
+        ).rowcount
+    assert lost == 15
+    (found,) = wrong(memory)
+    assert found.topic == QUEUE and "15 have none" in found.told and "work" in found.remedy
+    memory.status.check_health(RUN)
+    memory.process_pending()
+    assert wrong(memory) == []
+
+
+def test_a_queue_that_stands_still_is_told(memory: MemoryManager, clock: FixedClock) -> None:
+    memory.archival.insert("a word that waits")
+    with memory.store.upkeep() as unit:
+        ids = [row.id for row in unit.words.execute("SELECT id FROM ltmemory.passages WHERE user_id = :user_id")]
+        unit.vectors.execute(
+            "INSERT INTO ltmemory.pending_embeddings (user_id, kind, row_id, enqueued_by) "
+            "SELECT :user_id, 'passage', :id, max(id) FROM ltmemory.change_sets WHERE user_id = :user_id "
+            "ON CONFLICT DO NOTHING", id=ids[0],
+        )  # fmt: skip
+    assert wrong(memory) == []
+    clock.advance(days=2)
+    (found,) = wrong(memory)
+    assert found.topic == QUEUE and "48 hours" in found.told
+    memory.doctor.check()
+    assert "process_conversations" in memory.problems.all()[QUEUE]
+    memory.process_pending()
+    memory.doctor.check()
+    assert QUEUE not in memory.problems.all()
+
+
+def test_an_index_that_answers_badly_is_told_and_tuned(memory: MemoryManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An index that looks at one candidate finds one neighbour of ten."""
+    from mira_ltmemory.services import index_upkeep
+
+    monkeypatch.setattr(index_upkeep, "_TUNED_ROWS", 0)
+    state = next(each for each in memory.indexes.states() if each.name == index_of(memory, Kind.MESSAGE))
+    poor = index_upkeep.Measured(1, 0.1, 40, memory.clock.now())
+    index_upkeep.IndexUpkeep(memory.database).note(state, poor)
+    with memory.store.read() as unit:
+        unit.search.execute("SET LOCAL hnsw.iterative_scan = off")
+        assert memory.embeddings.model_id() is not None
+        (asked,) = unit.canaries.vectors(Kind.MESSAGE, state.model_id, state.dimension, 10, [1], 0.99, random.Random(1))
+    assert asked.recall <= 0.2
+    tuned = {each.state.name: each for each in memory.indexes.tune()}
+    assert tuned[state.name].before == 1 and tuned[state.name].measured.ef_search == 100
+    again = next(each for each in memory.indexes.states() if each.name == state.name)
+    assert again.effort == 100 and again.measured is not None and again.measured.recall >= 0.99
+    assert SEARCH not in {each.topic for each in wrong(memory)}
