@@ -110,6 +110,9 @@ def victims_values(two: TwoUsers) -> dict[str, list[Any]]:
         "graph.lookup.name": [f"{two.token} {two.secret}", two.token],
         "graph.one.name": [f"{two.token} {two.secret}", two.token],
         "entity.name": [f"{two.token} {two.secret}", two.token],
+        "sample": [3],
+        "seed": [1],
+        "lower": [True],
         "run": [JobRun(name="job", scheduled_for=now, change=BY_USER)],
     }
 
