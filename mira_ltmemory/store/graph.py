@@ -111,6 +111,17 @@ class FirstName:
     beside: bool
 
 
+# By when they were said, where no moment is known since which they hold.
+_END = """
+UPDATE ltmemory.relations r SET valid_until = :at
+WHERE r.user_id = :user_id AND r.subject_id = ANY(CAST(:subjects AS uuid[])) AND r.predicate = :predicate
+    AND r.id <> :but AND NOT r.inferred AND r.valid_until IS NULL AND coalesce(r.valid_from, (
+        SELECT max(m.said_at) FROM ltmemory.sources s
+        JOIN ltmemory.messages m ON m.user_id = :user_id AND m.id = s.source_id
+        WHERE s.user_id = :user_id AND s.kind = 'relation' AND s.row_id = r.id
+    )) < :at
+"""
+
 _SAID = """
 SELECT id, subject_id, predicate, object_id, confidence FROM ltmemory.relations
 WHERE user_id = :user_id AND NOT inferred AND (valid_until IS NULL OR valid_until > :now) ORDER BY id LIMIT :limit
@@ -191,6 +202,11 @@ class GraphRows(Rows):
         """The names of entities of a type, at most 20,000."""
         rows = self.execute(_NAMES_OF, type=type, limit=_PAIRS * 10)
         return [Named(row.id, row.type, row.name, row.key) for row in rows]
+
+    def end_relations(self, subjects: Sequence[UUID], predicate: str, but: UUID, at: datetime) -> int:
+        """Let the relations of this kind that were said of these and are older end then; return how many."""
+        ended = self.execute(_END, subjects=list(subjects), predicate=predicate, but=but, at=at)
+        return int(ended.rowcount)
 
     def said(self, now: datetime) -> list[SaidRelation]:
         """Relations that were said and hold, at most 50,000."""

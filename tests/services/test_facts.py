@@ -40,6 +40,11 @@ def llm() -> ListedLLM:
     return ListedLLM()
 
 
+def facts_alone(config: MemoryConfig) -> MemoryConfig:
+    """The graph would ask the model as well."""
+    return config.model_copy(update={"entity_extraction_enabled": False})
+
+
 @pytest.fixture
 def memory(config: MemoryConfig, clock: FixedClock, embedder: OnnxEmbedder, llm: ListedLLM) -> Any:
     settings = config.model_copy(update={"entity_extraction_enabled": False})  # the graph asks for itself

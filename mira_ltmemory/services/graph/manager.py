@@ -13,7 +13,7 @@ from mira_ltmemory.errors import InvalidArgument
 from mira_ltmemory.protocols import Clock
 from mira_ltmemory.services.embeddings import EmbeddingService
 from mira_ltmemory.services.graph import analysis
-from mira_ltmemory.services.graph.extract import EntityType
+from mira_ltmemory.services.graph.extract import THE_USER, EntityType
 from mira_ltmemory.services.graph.extract.found import NAMED
 from mira_ltmemory.services.graph.keys import key_of
 from mira_ltmemory.services.graph.reading import (
@@ -169,7 +169,7 @@ class EntityManager:
             briefs = [
                 replace(brief, score=math.fsum(weights.get(member, 0.0) for member in families[brief.id]))
                 for brief in briefs_of(unit, families, None)
-                if brief.type not in _NOT_ACTIVE
+                if brief.type not in _NOT_ACTIVE and brief.name != THE_USER
             ]
         return sorted(briefs, key=lambda brief: (-brief.score, brief.name, str(brief.id)))[:limit]
 

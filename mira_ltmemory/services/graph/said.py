@@ -51,7 +51,7 @@ class NamedRelation(_Part):
 class GraphAnswer(_Part):
     """The form of the model's answer."""
 
-    entities: Annotated[list[NamedEntity], Field(max_length=MAX_ENTITIES)] = []
+    entities: Annotated[list[NamedEntity], Field(max_length=MAX_ENTITIES)]
     relations: Annotated[list[NamedRelation], Field(max_length=MAX_RELATIONS)] = []
 
 

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID, uuid5
 
 import numpy as np
 import regex
 
-from mira_ltmemory.protocols import LLM, Kind, Origin
+from mira_ltmemory.protocols import LLM, Kind, Origin, Role
 from mira_ltmemory.services.batch.window import Window, WindowMessage
 from mira_ltmemory.services.embeddings import EmbeddingService
-from mira_ltmemory.services.graph.extract import EntityType, Found, extract
+from mira_ltmemory.services.graph.extract import (
+    THE_USER,
+    EntityType,
+    Found,
+    Stated,
+    extract,
+    is_name,
+    stated,
+    stated_of_oneself,
+)
 from mira_ltmemory.services.graph.extract.found import NAMED
 from mira_ltmemory.services.graph.keys import key_of
 from mira_ltmemory.services.graph.resolve import Names, choose
@@ -29,6 +38,11 @@ logger = logging.getLogger(__name__)
 
 _RUN = regex.compile(r"\p{Lu}[\p{L}\p{M}\p{N}'’.&-]*(?: [\p{Lu}\p{N}][\p{L}\p{M}\p{N}'’.&-]*){0,3}")
 MAX_NAME_CHARS = 120
+ONE_AT_A_TIME = frozenset({"lives_in", "married_to"})
+"""Of these a newer one ends the older: nobody lives in two places for what memory knows."""
+
+MIN_WORDS = 4
+"""A window in which less was said, or no word has a capital letter, is not worth a model's call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +85,15 @@ class GraphStep:
         prepared = PreparedGraph()
         if not trusted:
             return prepared
+        keys = _keys(message.content for message in trusted)
         with self._store.read() as unit:
-            known = _known(unit.graph_reads.named(_keys(message.content for message in trusted)))
-        answer = ModelAnswer() if self._llm is None else ask_model(self._llm, window, trusted)
+            known = _known(unit.graph_reads.named(keys))
+        words = sum(len(message.content.split()) for message in trusted)
+        answer = ModelAnswer()
+        if self._llm is not None and keys and words >= MIN_WORDS:
+            answer = ask_model(self._llm, window, trusted)
         prepared.said, prepared.aliases, prepared.refused = answer.said, answer.aliases, answer.refused
+        by_model_too = {_triple(each) for each in answer.said}
         for message in trusted:
             by_rule = extract(message.content, message.said_at, people=people, known=known)
             by_model = answer.found.get(message.id, [])
@@ -83,9 +102,15 @@ class GraphStep:
                 for each in by_rule
                 if not any(each.start < other.end and other.start < each.end for other in by_model)
             ]
+            relations = list(_stated(message, [each for each, _ in both]))
+            selves = {each.start: each for relation in relations for each in (relation.subject, relation.object)}
+            taken = {each.start for each, _ in both}
+            both += [(each, "rule") for start, each in selves.items() if start not in taken]
             both.sort(key=lambda pair: pair[0].start)
             if both:
                 prepared.messages.append(FoundIn(message, tuple(both)))
+            said = [_as_said(message, relation) for relation in relations]
+            prepared.said += [each for each in said if _triple(each) not in by_model_too]
         self._embed_open(prepared)
         return prepared
 
@@ -258,8 +283,19 @@ class _Writer:
                 inferred=False,
             )
         )
+        if said.predicate in ONE_AT_A_TIME:
+            self._supersede(relation_id, subject, said)
         self._counts["relations"] += 1
         self._evidence(relation_id, said)
+
+    def _supersede(self, relation_id: UUID, subject: UUID, said: Said) -> None:
+        """End what the new relation replaces: what was said of the same one before, of the same kind."""
+        message = self._window.message(said.message_id)
+        if message is not None:
+            at = said.valid_from or message.said_at
+            family = self._unit.graph.kin([subject]).get(subject, [subject])
+            ended = self._unit.graph.end_relations(family, said.predicate, relation_id, at)
+            self._counts["ended_relations"] += ended
 
     def _evidence(self, relation_id: UUID, said: Said) -> None:
         link = uuid5(relation_id, f"relation from {said.message_id}")
@@ -278,6 +314,24 @@ class _Writer:
                 source_id=said.message_id,
             )
         )
+
+
+def _stated(message: WindowMessage, found: Sequence[Found]) -> Iterator[Stated]:
+    """What a message says in so many words of two names, or of who says it and a name."""
+    found = sorted(found, key=lambda each: each.start)
+    yield from stated(message.content, found)
+    named = message.speaker if message.speaker is not None and is_name(message.speaker) else None
+    if named is not None or message.role is Role.USER:
+        yield from stated_of_oneself(message.content, found, named or THE_USER)
+
+
+def _triple(said: Said) -> tuple[str, str, str]:
+    return said.subject, said.predicate, said.object
+
+
+def _as_said(message: WindowMessage, relation: Stated) -> Said:
+    subject, object_ = key_of(relation.subject.value), key_of(relation.object.value)
+    return Said(subject, relation.predicate, object_, message.id, relation.confidence, None)
 
 
 def _keys(texts: Iterable[str]) -> set[str]:

@@ -77,7 +77,7 @@ class _Reader:
 
     def __init__(self, text: str, people: Collection[str], known: Mapping[str, EntityType]) -> None:
         self.text = text
-        self.people = {key for name in people if (key := key_of(name)) and _is_name(name)}
+        self.people = {key for name in people if (key := key_of(name)) and is_name(name)}
         self.firsts = {key.split(" ")[0] for key in self.people}
         self.known = {key: type for key, type in known.items() if type in _NAMED_TYPES}
         self.longest = max((key.count(" ") + 1 for key in self.known), default=1)
@@ -377,6 +377,6 @@ def _acronym(word: str) -> bool:
     return len(word) > 1 and word.isupper()
 
 
-def _is_name(name: str) -> bool:
+def is_name(name: str) -> bool:
     """Whether what a host calls a speaker is a name: "user" and "assistant" are not."""
     return name[:1].isupper() and fold(name) not in {"user", "assistant", "system", "tool", "human", "ai", "bot"}
