@@ -56,7 +56,7 @@ def test_a_cold_passage_leaves_the_indexes_and_is_found_when_asked_for(memory: M
     assert [(hit.id, hit.tier) for hit in found.hits] == [(oboe, "cold")]
     assert found.notes[0] == COLD_ONLY
     both = memory.archival.search("who plays the oboe", Filter(tiers=("hot", "cold")))
-    assert both.hits[0].id == oboe
+    assert oboe in [hit.id for hit in both.hits[:2]]
     assert both.total == len(TEXTS)
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import numpy as np
 from doubles import FixedClock
+from growing import live
 
 from mira_ltmemory.composition import MemoryManager
 from mira_ltmemory.protocols import Actor, Category, Change, Filter, IncomingMessage, Kind, Origin, Role
@@ -242,3 +243,15 @@ def test_many_messages_make_it_due_before_its_hour(
     talk(memory, clock, 1)
     assert "1 near-dup" in memory.runner.run("process_conversations", force=True)["report"]["summary"]
     assert "Consolidated" not in memory.runner.run("process_conversations", force=True)["report"]["summary"]
+
+
+def test_growth_stays_within_its_bounds(make_memory: Callable[..., MemoryManager], clock: FixedClock) -> None:
+    """A sample of tests/proofs/growth.py."""
+    memory = make_memory(max_hot_passages=12, max_hot_messages=60, max_memory_age_days=5)
+    for size in live(memory, clock, 12, 10, every=4):
+        assert size.hot_passages <= 12
+        assert size.hot_messages <= 60
+    assert (size.messages, size.hot_messages) == (120, 60)
+    found = memory.recall.search("note d1n2", Filter(tiers=("hot", "cold")), 4).hits
+    assert [hit.tier for hit in found] == ["hot", "cold", "hot", "cold"]
+    assert "d1n2)" in found[1].content

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import zip_longest
 
 from mira_ltmemory.errors import InvalidArgument
-from mira_ltmemory.protocols import Filter, Hit, Kind, SearchResult
+from mira_ltmemory.protocols import Filter, Kind, SearchResult
 from mira_ltmemory.services.search.rank import rank
 from mira_ltmemory.services.search.searcher import Searcher, as_hit, in_order
 from mira_ltmemory.store.unit_of_work import Store
@@ -86,7 +87,8 @@ def _is_likely(found: SearchResult) -> bool:
 
 
 def _joined(found: SearchResult, older: SearchResult, limit: int, note: str | None) -> SearchResult:
-    """Both results in one, best first."""
-    hits: list[Hit] = sorted([*found.hits, *older.hits], key=lambda hit: -hit.score)
+    """Both results in one, in turn: scores of two tiers, of which one knows less of its rows, cannot be compared."""
+    pairs = zip_longest(found.hits, older.hits)
+    hits = [hit for pair in pairs for hit in pair if hit is not None]
     notes = dict.fromkeys([*([note] if note else []), *found.notes, *older.notes])
     return replace(found, hits=tuple(hits[:limit]), total=found.total + older.total, notes=tuple(notes))
