@@ -38,10 +38,10 @@ _THEN = """(
 _NAMED = """
 SELECT e.id, e.type, e.name, a.key FROM {entity_aliases} a
 JOIN {entities} e ON e.user_id = a.user_id AND e.id = a.entity_id
-WHERE a.user_id = :user_id AND (
-    a.key = ANY(CAST(:keys AS text[])) OR string_to_array(a.key, ' ') && CAST(:words AS text[])
-) ORDER BY e.id, a.key LIMIT :limit
+WHERE a.user_id = :user_id AND ({which}) ORDER BY e.id, a.key LIMIT :limit
 """
+_BY_KEY = "a.key = ANY(CAST(:keys AS text[]))"
+_BY_WORD = "string_to_array(a.key, ' ') && CAST(:words AS text[])"
 
 _NEAREST = """
 SELECT v.row_id AS id, 1 - (CAST(v.embedding AS halfvec({dimension})) <=> CAST(:vector AS halfvec({dimension}))) AS near
@@ -203,7 +203,10 @@ class GraphReads(Rows):
         """Entities with one of these names, or with one of these words in a name."""
         if not keys and not words:
             return []
-        rows = self._ask(_NAMED, moment, keys=sorted(keys), words=sorted(words), limit=MAX_REACHED)
+        # By whole names alone an index answers; by words every name of the user is read.
+        which = f"{_BY_KEY} OR {_BY_WORD}" if words else _BY_KEY
+        given: dict[str, Any] = {"words": sorted(words)} if words else {}
+        rows = self._ask(_NAMED.replace("{which}", which), moment, keys=sorted(keys), limit=MAX_REACHED, **given)
         return [Named(row.id, row.type, row.name, row.key) for row in rows]
 
     def nearest(

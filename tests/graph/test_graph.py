@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
-from uuid import UUID
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from doubles import FixedClock
@@ -12,7 +14,8 @@ from graphing import BY_JOB, BY_USER, process, say, talk, view
 from mira_ltmemory.composition import MemoryManager
 from mira_ltmemory.errors import InvalidArgument, UndoConflict
 from mira_ltmemory.protocols import JobRun, Kind, Origin
-from mira_ltmemory.services.batch.window import Window
+from mira_ltmemory.services.batch.window import WindowMessage
+from mira_ltmemory.store.models import Entity, EntityAlias, Mention, content_hash
 
 
 def test_a_window_makes_entities_with_mentions_where_they_stand(memory: MemoryManager) -> None:
@@ -71,26 +74,42 @@ def test_two_whole_names_nearby_leave_the_first_name_open(memory: MemoryManager)
     assert memory.entity_merges.resolve() == []
 
 
-def test_the_same_name_of_two_is_told_apart_by_what_is_said(memory: MemoryManager) -> None:
-    talk(memory, "Anna Berg bakes bread and cakes in her bakery.", "The cake of Anna Berg was sweet.", talk="bakery")
-    memory.process_pending()
-    baker = view(memory, "Anna Berg")
-    first, second = say(memory, "x", "y", talk="band")
-    # A person says that there are two of the name.
+def namesake(memory: MemoryManager, name: str, said: Sequence[WindowMessage]) -> UUID:
+    """Another entity of a name that is taken already, mentioned in these messages: as if a person had said so."""
     with memory.store.write(BY_USER) as unit:
-        from mira_ltmemory.services.graph.extract import EntityType, Found
-        from mira_ltmemory.services.graph.step import FoundIn, PreparedGraph, _Writer
+        common: dict[str, Any] = {"user_id": unit.user_id, "change_set_id": unit.change_set_id, "origin": "user"}
+        hashed = content_hash(name)
+        made = Entity(**common, id=uuid4(), type="person", name=name, content=name, content_hash=hashed)
+        unit.graph.add([made])
+        unit.graph.add([EntityAlias(**common, id=uuid4(), entity_id=made.id, alias=name, key=name.casefold())])
+        unit.graph.add([
+            Mention(**common, id=uuid4(), entity_id=made.id, source_kind="message", source_id=message.id, start_at=0,
+                    end_at=1, said_at=message.said_at, confidence=1.0, method="user")
+            for message in said
+        ])  # fmt: skip
+        return made.id
 
-        found = Found(EntityType.PERSON, 0, 1, "Anna Berg", 1.0)
-        writer = _Writer(unit, Window(first.conversation_id, (first,)), PreparedGraph([FoundIn(first, ())]))
-        drummer = writer._make(found, "anna berg", second)
-        unit.graph.add(writer._rows)
-    talk(memory, "x", talk="nothing")
-    said = say(memory, "The cakes of Anna Berg taste like her bread.", talk="elsewhere")
-    _, counts = process(memory, said)
-    # Nothing is known of what is said of the other one: a guess would be one.
+
+def test_the_same_name_of_two_is_told_apart_by_what_is_said(memory: MemoryManager) -> None:
+    talk(memory, "Anna Berg bakes bread and cakes.", "The bakery of Anna Berg sells sweet cakes.", talk="bakery")
+    baker = view(memory, "Anna Berg").brief.id
+    band = say(memory, "She plays the drums in a loud rock band.", "The concert of the band was great.", talk="band")
+    drummer = namesake(memory, "Anna Berg", band)
+    memory.process_pending()
+    process(memory, say(memory, "The cakes of Anna Berg taste like fresh bread.", talk="three"))
+    process(memory, say(memory, "Anna Berg was on the drums at the rock concert.", talk="four"))
+    mentions = {each.id: each.mentions for each in memory.graph.lookup("Anna Berg").candidates}
+    assert mentions == {baker: 3, drummer: 3}
+
+
+def test_what_context_does_not_tell_is_no_guess(memory: MemoryManager) -> None:
+    talk(memory, "Anna Berg bakes bread and cakes.", talk="bakery")
+    namesake(memory, "Anna Berg", [])
+    memory.process_pending()
+    # Nothing is known of what is said of the other one.
+    _, counts = process(memory, say(memory, "The cakes of Anna Berg taste like her bread.", talk="elsewhere"))
     assert counts == {"ambiguous_names": 1}
-    assert {each.id for each in memory.graph.lookup("Anna Berg").candidates} == {baker.brief.id, drummer}
+    assert len(memory.graph.lookup("Anna Berg").candidates) == 2
 
 
 def test_a_merge_is_undone_with_all_that_is_theirs(memory: MemoryManager) -> None:
@@ -153,8 +172,6 @@ def test_a_name_is_parted_with_its_mentions(memory: MemoryManager) -> None:
     talk(memory, "We met Robert Hale.", talk="one")
     robert = view(memory, "Robert Hale")
     with memory.store.write(BY_USER) as unit:
-        from mira_ltmemory.store.models import EntityAlias
-
         unit.graph.add([
             EntityAlias(user_id=unit.user_id, id=robert.brief.id, change_set_id=unit.change_set_id, origin="user",
                         entity_id=robert.brief.id, alias="Rob", key="rob")
