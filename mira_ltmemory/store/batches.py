@@ -113,7 +113,7 @@ WHERE b.user_id = :user_id AND b.state = 'aside' ORDER BY b.position LIMIT :limi
 _RETRY = """
 UPDATE ltmemory.batch_messages
 SET state = 'waiting', attempts = 0, window_limit = NULL, retry_at = NULL, last_error = NULL
-WHERE user_id = :user_id AND (state = 'aside' OR state = 'waiting' AND attempts > 0)
+WHERE user_id = :user_id AND (state = 'aside' OR state = 'waiting' AND (attempts > 0 OR retry_at IS NOT NULL))
 """
 
 _ERASE = """

@@ -189,6 +189,8 @@ def test_a_model_that_is_away_ends_the_run_and_condemns_no_message(
     assert len(step.windows) == 10 * AWAY_AT_MOST
     assert {mark[:2] for mark in marks(memory)} == {("waiting", 0)}
     assert str(error) in memory.problems.all()[MODEL_AWAY]
+    runs.run()
+    assert runs.retry() == AWAY_AT_MOST, "the same two are asked first each time; now they need not wait"
     step.disturb = lambda _: None
     assert runs.run().messages == 4
     assert rows(memory) == ["a", "b", "c", "d"]

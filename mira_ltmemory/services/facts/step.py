@@ -30,6 +30,7 @@ NEAREST = 8
 SHOWN = 20
 QUERIES = 4
 MESSAGE_CHARS = 3_000
+MEMORY_CHARS = 600
 _MAX_TOKENS = 3_000
 _CATEGORIES = (Category.NOTE, Category.FACT)
 
@@ -148,7 +149,11 @@ class FactStep:
         return render(
             "facts_window",
             memories=[
-                {"ref": each.ref, "date": self._day(each.valid_from or each.said_at), "content": each.content}
+                {
+                    "ref": each.ref,
+                    "date": self._day(each.valid_from or each.said_at),
+                    "content": each.content[:MEMORY_CHARS],
+                }
                 for each in known
             ],
             context=[self._shown("-", message) for message in window.context],
