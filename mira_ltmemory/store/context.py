@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from mira_ltmemory.protocols import Kind
 from mira_ltmemory.store.rows import Rows
+from mira_ltmemory.store.words import KIND_NUMBERS
 
 _SOURCES = """
 SELECT s.row_id AS id, m.id AS message, m.said_at FROM ltmemory.sources s
@@ -54,6 +56,12 @@ class ContextRows(Rows):
             for row in self.execute(_SOURCES, ids=list(passages)):
                 found.setdefault(row.id, []).append(SourceMessage(row.message, row.said_at))
         return found
+
+    def kinds(self) -> list[Kind]:
+        """The kinds of rows of which any can be found."""
+        rows = self.execute("SELECT kind FROM ltmemory.word_totals WHERE user_id = :user_id AND documents > 0")
+        there = {row.kind for row in rows}
+        return [kind for kind, number in KIND_NUMBERS.items() if number in there]
 
     def insights(self, limit: int) -> list[InsightRow]:
         """The newest insights that hold, newest first."""

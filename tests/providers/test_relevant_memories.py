@@ -151,6 +151,7 @@ def test_nothing_is_done_where_nothing_changed(memory: MemoryManager, chat: Chat
 
 
 def test_a_turn_searches_once_and_embeds_once(memory: MemoryManager, chat: Chat) -> None:
+    memory.archival.insert("The boiler hums at night.")
     provider = part(memory)
     embedded: list[Sequence[str]] = []
     plain = memory.embedder.embed  # type: ignore[union-attr]

@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 import typer
 
-from mira_ltmemory.cli.bench import consolidation, embed, retrieval
+from mira_ltmemory.cli.bench import consolidation, embed, render, retrieval
 from mira_ltmemory.cli.common import group
 
 MEASUREMENTS: dict[str, Callable[..., None]] = {
     "consolidation": consolidation.consolidation,
     "embed": embed.embed,
+    "render": render.render,
     "retrieval": retrieval.retrieval,
 }
 

@@ -74,8 +74,9 @@ class RelevantMemories:
                 if kept is not None and kept.version == version:
                     return kept.memories
                 memories = None if kept is None else _still(unit, kept.memories, self._store.clock.now())
+                kinds = unit.context.kinds() if kept is None else []
             if memories is None:
-                memories = self._look(asked, messages)
+                memories = self._look(asked, messages, kinds)
             self._kept = _Kept(key, version, memories)
             return memories
 
@@ -84,7 +85,9 @@ class RelevantMemories:
         with self._lock:
             self._kept = None
 
-    def _look(self, asked: IncomingMessage, live: Sequence[IncomingMessage]) -> tuple[Memory, ...]:
+    def _look(
+        self, asked: IncomingMessage, live: Sequence[IncomingMessage], kinds: Sequence[Kind]
+    ) -> tuple[Memory, ...]:
         query = as_query(asked.content)
         if not telling(query, ()):
             return ()
@@ -93,10 +96,12 @@ class RelevantMemories:
         width, wanted = WIDTH + seen_anyway, LOOKED_AT + seen_anyway
         hits = [
             hit
-            for kind in (Kind.PASSAGE, Kind.MESSAGE)
+            for kind in kinds
             for hit in self._searcher.search(kind, query, Filter(), wanted, width=width).hits
             if is_likely(hit, self._least)
         ]
+        if not hits:
+            return ()
         hits.sort(key=lambda hit: (-likelihood(hit), -hit.said_at.timestamp(), str(hit.id)))
         with self._store.read() as unit:
             seen = _ids(unit, live)

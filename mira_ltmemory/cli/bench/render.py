@@ -1,0 +1,33 @@
+"""``bench render``: what an update of the prompt costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mira_ltmemory.cli.common import Target, bars, console
+
+
+def render(
+    context: typer.Context,
+    rows: Annotated[int, typer.Option(min=100, help="Passages of the user.")] = 100_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns that are measured.")] = 50,
+    place: Annotated[
+        Path | None, typer.Option("--in", help="Where the store is made; it is removed at the end.", show_default=False)
+    ] = None,
+) -> None:
+    """Fill a memory, and print what an update of the whole prompt costs beside a raw vector query."""
+    from mira_ltmemory.bench import rendering as bench
+    from mira_ltmemory.bench.measuring import machine
+    from mira_ltmemory.bench.places import temporary_memory
+
+    target: Target = context.obj
+    screen = console()
+    with temporary_memory(target.settings, place) as opened:
+        with bars(screen) as progress:
+            prepared = bench.prepare(opened, rows, max(20, rounds), progress)
+        measured = bench.measure(prepared, opened, rounds)
+    screen.print(machine(), markup=False)
+    screen.print(bench.table(measured, rows))
