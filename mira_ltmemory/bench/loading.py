@@ -13,6 +13,7 @@ import numpy as np
 
 from mira_ltmemory.bench.generated import CHUNK, Chunk, Generator
 from mira_ltmemory.protocols import Actor, Change, Kind, Progress
+from mira_ltmemory.store.analysis import STOP_WORDS
 from mira_ltmemory.store.models import content_hash
 from mira_ltmemory.store.unit_of_work import Store
 
@@ -28,6 +29,8 @@ _SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _END = struct.pack(">h", -1)
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _PASSAGES = "user_id, id, version, change_set_id, origin, metadata, content, content_hash, tags, tier, said_at"
+_TOKEN_DIMENSIONS, _POOL = 128, 2_000
+KIND = Kind.PASSAGE
 _ORIGINS = (b"user", b"assistant")
 
 
@@ -52,14 +55,12 @@ def load(
             with database.owner() as connection:
                 raw = connection.connection.cursor()
                 _copy(raw, "passages", _PASSAGES, _passages(store.user_id, change_set, chunk, hashes, moments))
-                _copy(
-                    raw,
-                    "vectors",
-                    "user_id, kind, row_id, model_id, content_hash, embedding",
-                    _vectors(store.user_id, chunk, hashes, model_id),
-                )
+                key = "user_id, kind, row_id, model_id, content_hash"
+                _copy(raw, "vectors", f"{key}, embedding", _vectors(store.user_id, chunk, hashes, model_id))
+                tokens = _tokens(store.user_id, chunk, hashes, model_id, generator.seed + first)
+                _copy(raw, "token_vectors", f"{key}, tokens", tokens)
             with store.upkeep() as unit:
-                unit.words.add(Kind.PASSAGE, list(zip(chunk.ids, chunk.texts, strict=True)))
+                unit.words.add(KIND, list(zip(chunk.ids, chunk.texts, strict=True)))
             done += len(chunk.ids)
             progress("loading", done, total)
 
@@ -85,6 +86,22 @@ def _passages(user: UUID, change_set: int, chunk: Chunk, hashes: Sequence[UUID],
     return b"".join(rows)
 
 
+def _tokens(user: UUID, chunk: Chunk, hashes: Sequence[UUID], model_id: int, seed: int) -> bytes:
+    """Vectors of words as many and as large as the model's would be; what they point at is chance."""
+    rng = np.random.default_rng(seed)
+    pool = rng.integers(-45, 46, (_POOL, _TOKEN_DIMENSIONS), dtype=np.int8).tobytes()
+    kind = KIND.value.encode()
+    head = struct.pack(">hi", 6, 16) + user.bytes + struct.pack(">i", len(kind)) + kind + struct.pack(">i", 16)
+    rows = []
+    for id, text, hash in zip(chunk.ids, chunk.texts, hashes, strict=True):
+        telling = sum(word not in STOP_WORDS for word in dict.fromkeys(text.split()))
+        size = min(telling, _POOL) * _TOKEN_DIMENSIONS
+        start = int(rng.integers(0, len(pool) - size + 1))
+        row = (head, id.bytes, struct.pack(">ihi", 2, model_id, 16), hash.bytes, struct.pack(">i", size))
+        rows += [*row, pool[start : start + size]]
+    return b"".join(rows)
+
+
 def _array(texts: Sequence[str]) -> bytes:
     head = struct.pack(">iii", 1 if texts else 0, 0, 25)  # dimensions, no nulls, oid of text
     if not texts:
@@ -96,7 +113,7 @@ def _array(texts: Sequence[str]) -> bytes:
 def _vectors(user: UUID, chunk: Chunk, hashes: Sequence[UUID], model_id: int) -> bytes:
     """Every field has a fixed size: one numpy table is the whole message."""
     count, dimension = chunk.vectors.shape
-    kind = Kind.PASSAGE.value.encode()
+    kind = KIND.value.encode()
     size = 4 + 2 * dimension
     table: NDArray[np.void] = np.zeros(
         count,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from mira_ltmemory.cli.bench import consolidation, embed, render, retrieval
+from mira_ltmemory.cli.bench import consolidation, embed, render, retrieval, search
 from mira_ltmemory.cli.common import group
 
 MEASUREMENTS: dict[str, Callable[..., None]] = {
@@ -14,6 +14,7 @@ MEASUREMENTS: dict[str, Callable[..., None]] = {
     "embed": embed.embed,
     "render": render.render,
     "retrieval": retrieval.retrieval,
+    "search": search.search,
 }
 
 

@@ -1,0 +1,384 @@
+"""Measures searches among many rows: recall against exact search, time beside the raw index, filters, small users.
+
+Rows and their vectors are generated; the embedding of each query is the real model's work, after which the vector that
+belongs to the generated question takes the place of the model's.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import psutil
+from sqlalchemy import Connection
+
+from mira_ltmemory.bench.generated import Generator, Question, sizes
+from mira_ltmemory.bench.loading import load
+from mira_ltmemory.bench.measuring import Timing, alternate
+from mira_ltmemory.bench.places import temporary_memory
+from mira_ltmemory.composition import MemoryManager, open_memory
+from mira_ltmemory.config import MemoryConfig
+from mira_ltmemory.protocols import Filter, Kind, Origin, Progress, TokenEmbedder, no_progress
+from mira_ltmemory.services.index_upkeep import WANTED_RECALL
+from mira_ltmemory.services.search import Searcher
+from mira_ltmemory.store.condition import DatabaseState, database_state
+from mira_ltmemory.store.search import CandidateQuery, index_name
+from mira_ltmemory.store.search.sql import Plan, VectorSide, condition
+from mira_ltmemory.store.search.upkeep import IndexState
+
+if TYPE_CHECKING:
+    from mira_ltmemory.protocols import EmbeddingModel, TokenSpace, TokenVectors, Vectors
+
+KIND = Kind.PASSAGE
+EFFORTS = (40, 60, 80, 100, 120, 150, 200, 300, 400, 600, 800)
+NEAREST = 10
+
+FILTERS: dict[str, Filter] = {
+    "tag on half of the rows": Filter(tags=("half",)),
+    "tag on 10 %": Filter(tags=("tenth",)),
+    "tag on 1 %": Filter(tags=("hundredth",)),
+    "tag on 0.1 %": Filter(tags=("thousandth",)),
+    "both tags (5 %)": Filter(tags=("half", "tenth"), tag_match_mode="all"),
+    "origin of half": Filter(origins=(Origin.USER,)),
+    "dates of half": Filter(start=datetime(2023, 7, 2, tzinfo=UTC)),
+    "dates of 1 %": Filter(start=datetime(2024, 12, 21, tzinfo=UTC)),
+    "dates of 0.1 %": Filter(start=datetime(2024, 12, 30, 22, tzinfo=UTC)),
+}
+"""What the filtered searches filter by, and about how much that leaves."""
+
+_NOISE = 1e-6
+_GUIDE = "ivfflat_of_the_guide"
+
+
+class PlantedEmbedder:
+    """The real model, whose work is done and timed; of questions that are known, the planted vector is returned."""
+
+    def __init__(self, real: TokenEmbedder) -> None:
+        self._real = real
+        self.planted: dict[str, Vectors] = {}
+
+    @property
+    def model(self) -> EmbeddingModel:
+        """The real model."""
+        return self._real.model
+
+    def token_space(self) -> TokenSpace:
+        """The real model's."""
+        return self._real.token_space()
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """The real model's vectors, or the planted ones."""
+        return self._plant(texts, self._real.embed(texts))
+
+    def embed_tokens(
+        self, texts: Sequence[str], space: TokenSpace, skip: Any = ()
+    ) -> tuple[Vectors, list[TokenVectors]]:
+        """The same, with the real model's tokens."""
+        vectors, tokens = self._real.embed_tokens(texts, space, skip)
+        return self._plant(texts, vectors), tokens
+
+    def _plant(self, texts: Sequence[str], vectors: Vectors) -> Vectors:
+        return np.stack([self.planted.get(text, vector) for text, vector in zip(texts, vectors, strict=True)])
+
+
+@dataclass(frozen=True, slots=True)
+class Small:
+    """The smallest user: ``rows``, questions with the same answers as alone, and the time of both."""
+
+    rows: int
+    asked: int
+    same: int
+    timings: dict[str, Timing]
+
+
+@dataclass(frozen=True, slots=True)
+class Filtered:
+    """A filtered search: rows that pass as the search tells, its time, and its share of the 10 nearest that pass."""
+
+    name: str
+    total: int
+    timing: Timing
+    recall: float
+
+
+@dataclass(slots=True)
+class SearchReport:
+    """Everything that was measured."""
+
+    rows: int
+    users: int
+    recall: float = 0.0
+    effort: int = 0
+    raw_recall: float = 0.0
+    raw_effort: int = 0
+    guide_recall: float | None = None
+    timings: dict[str, Timing] = field(default_factory=dict)
+    filtered: list[Filtered] = field(default_factory=list)
+    small: Small | None = None
+    index: IndexState | None = None
+    database: DatabaseState | None = None
+    process_bytes: int = 0
+
+
+def measure(
+    settings: dict[str, Any], *, rows: int, users: int, seed: int, questions: int, keep: Path | None, guide: bool,
+    progress: Progress = no_progress,
+) -> SearchReport:  # fmt: skip
+    """Generate, load, build and measure. Raises ``ConfigError`` and ``StoreError``."""
+    with ExitStack() as stack:
+        memory = stack.enter_context(_place(settings, keep))
+        planted = PlantedEmbedder(_real_model(memory))
+        generator = Generator(rows, planted.model.dimension, seed)
+        people = list(enumerate(sizes(rows, users)))
+        everyone = _everyone(memory, planted)
+        _fill(everyone, generator, people, keep, progress)
+        report = SearchReport(rows, users)
+        asked = generator.questions(0, rows, questions)
+        main = everyone(0)
+        _plant(main, planted, asked)
+        owner = stack.enter_context(memory.database.maintenance())
+        if guide:
+            _build_guide(owner, planted.model.dimension, _model_id(main), progress)
+        _compare(report, main, owner, asked, guide=guide, progress=progress)
+        report.filtered = [_filtered(main, name, each, asked) for name, each in FILTERS.items()]
+        report.index = next(each for each in main.indexes.states() if each.kind is KIND)
+        report.database = database_state(memory.database)
+        report.process_bytes = psutil.Process().memory_info().rss
+        if users > 1:
+            report.small = _smallest(settings, everyone, planted, generator, people[-1])
+        return report
+
+
+def _real_model(memory: MemoryManager) -> TokenEmbedder:
+    assert isinstance(memory.embedder, TokenEmbedder), "the benchmark needs the embedding model"
+    return memory.embedder
+
+
+@contextmanager
+def _place(settings: dict[str, Any], keep: Path | None) -> Iterator[MemoryManager]:
+    if keep is None:
+        with temporary_memory(settings) as memory:
+            yield memory
+        return
+    keep.mkdir(parents=True, exist_ok=True)
+    own = {"data_dir": keep / "pg", "database_url": None, "user_name": "bench", "user_id": None}
+    memory = open_memory(**{**settings, **own})
+    try:
+        yield memory
+    finally:
+        memory.close()
+
+
+def _everyone(memory: MemoryManager, embedder: PlantedEmbedder) -> Callable[[int], MemoryManager]:
+    """The memory of a generated user by number, on the same database, with the planted model."""
+    made: dict[int, MemoryManager] = {}
+
+    def one(number: int) -> MemoryManager:
+        if number not in made:
+            name: dict[str, Any] = {"user_name": f"bench-{number}", "user_id": None, "core_memory_blocks": {}}
+            settings = MemoryConfig(**{**memory.settings.model_dump(exclude_unset=True), **name})
+            made[number] = MemoryManager(settings, memory.database, clock=memory.clock, embedder=embedder)
+        return made[number]
+
+    return one
+
+
+def _model_id(memory: MemoryManager) -> int:
+    found = memory.embeddings.model_id()
+    assert found is not None, "the benchmark needs the embedding model"
+    return found
+
+
+def _fill(
+    everyone: Callable[[int], MemoryManager], generator: Generator, people: list[tuple[int, int]], keep: Path | None,
+    progress: Progress,
+) -> None:  # fmt: skip
+    """Load the users, the smallest first, unless that was done before; then build and measure the index."""
+    note = None if keep is None else keep / "loaded.json"
+    wanted = {"rows": generator.rows, "users": len(people), "seed": generator.seed}
+    main = everyone(0)
+    model_id = _model_id(main)
+    if note is None or not note.exists() or json.loads(note.read_text()) != wanted:
+        main.database.maintain([f"DROP INDEX IF EXISTS ltmemory.{index_name(model_id, KIND)}"])
+        load(main.database, lambda number: everyone(number).store, generator, people[::-1], model_id, progress)
+        if note is not None:
+            note.write_text(json.dumps(wanted))
+    progress("building the index", 0, 1)
+    main.indexes.build()
+    progress("building the index", 1, 1)
+    main.indexes.tune()
+    progress("measuring the index", 1, 1)
+
+
+def _plant(memory: MemoryManager, embedder: PlantedEmbedder, asked: Sequence[Question]) -> None:
+    reader = Searcher(memory.store, None, memory.settings.zone)
+    embedder.planted |= {reader.read(KIND, each.text).rewritten: each.vector for each in asked}
+
+
+def _compare(
+    report: SearchReport, memory: MemoryManager, owner: Connection, asked: list[Question], *, guide: bool,
+    progress: Progress,
+) -> None:  # fmt: skip
+    """Recall of our vector part, of the raw query with as much effort as gives the same, and the time of all."""
+    cursor = owner.connection.cursor()
+    dimension, model_id, user = len(asked[0].vector), _model_id(memory), memory.store.user_id
+    raw = _Raw(cursor, dimension, model_id)
+    exact, whole = [], []
+    sample = asked[: max(10, min(len(asked), 50))]
+    for number, each in enumerate(sample):
+        found = raw.exact(each.vector, 200)
+        exact.append([distance for distance, of in found if of == str(user)][:NEAREST])
+        whole.append([distance for distance, _ in found][:NEAREST])
+        progress("exact searches", number + 1, len(sample))
+    own = [_near(memory, each.vector, Filter()) for each in sample]
+    report.recall = _mean_share(own, exact)
+    report.effort = next(each.effort for each in memory.indexes.states() if each.kind is KIND)
+    for effort in EFFORTS:
+        raw.effort(effort)
+        report.raw_recall = _mean_share([raw.nearest(each.vector) for each in sample], whole)
+        report.raw_effort = effort
+        if report.raw_recall >= min(report.recall, WANTED_RECALL) - 0.0005:
+            break
+    things: dict[str, Callable[[int], object]] = {
+        "raw HNSW": lambda n: raw.nearest(asked[(n + len(asked) // 3) % len(asked)].vector),
+        "hybrid search": lambda n: _search(memory, asked[n % len(asked)].text, Filter()),
+    }
+    if guide:
+        report.guide_recall = _mean_share([raw.guide(each.vector) for each in sample], whole)
+        things["the guide's IVFFlat"] = lambda n: raw.guide(asked[(n + 2 * len(asked) // 3) % len(asked)].vector)
+    things["embedding a query"] = lambda n: _embed(memory, asked[n % len(asked)].text)
+    report.timings = alternate(things, len(asked), warmups=max(10, len(asked)))
+
+
+def _search(memory: MemoryManager, text: str, wanted: Filter) -> Any:
+    memory.embeddings.forget()  # else the query's vector would be known
+    return memory.archival.search(text, wanted, NEAREST)
+
+
+def _embed(memory: MemoryManager, text: str) -> object:
+    memory.embeddings.forget()
+    return memory.embeddings.embed_query(text)
+
+
+def _near(memory: MemoryManager, vector: Vectors, wanted: Filter) -> list[float]:
+    """Distances of the 10 nearest of the rows that the vector part of a search finds."""
+    query = CandidateQuery(kind=KIND, filter=wanted, terms={}, vector=vector, model_id=_model_id(memory))
+    with memory.store.read() as unit:
+        found = unit.search.candidates(query)
+    cosine = found.cosine[found.eligible]
+    return sorted((1 - cosine[~np.isnan(cosine)]).tolist())[:NEAREST]
+
+
+def _filtered(memory: MemoryManager, name: str, wanted: Filter, asked: list[Question]) -> Filtered:
+    some = asked[:30]
+    timing, total = Timing(), 0
+    for each in [*some[:3], *some]:
+        began = Timing()
+        with began.once():
+            total = _search(memory, each.text, wanted).total
+        timing.seconds += began.seconds
+    timing.seconds = timing.seconds[3:]
+    passes = condition(KIND, wanted)
+    side = VectorSide(_model_id(memory), len(asked[0].vector), Plan.EXACT)
+    rows = f"SELECT r.id, r.content_hash FROM ltmemory.passages r WHERE r.user_id = :user_id AND {passes.sql}"
+    near = side.among(KIND, rows).replace("SELECT id FROM", "SELECT distance FROM", 1)
+    shares = []
+    for each in some[:5]:
+        with memory.store.read() as unit:
+            found = unit.search.execute(near, vector=_literal(each.vector), nearest=NEAREST, **passes.parameters)
+            true = [float(row.distance) for row in found]
+        if true:
+            shares.append(_share(_near(memory, each.vector, wanted), true))
+    return Filtered(name, total, timing, sum(shares) / len(shares) if shares else 1.0)
+
+
+def _smallest(
+    settings: dict[str, Any], everyone: Callable[[int], MemoryManager], embedder: PlantedEmbedder,
+    generator: Generator, who: tuple[int, int],
+) -> Small:  # fmt: skip
+    """Ask the smallest user's questions among all users, and where nobody else is."""
+    number, rows = who
+    among = everyone(number)
+    asked = generator.questions(number, rows, 20)
+    _plant(among, embedder, asked)
+    with temporary_memory(settings) as place:
+        alone = _everyone(place, embedder)(number)
+        load(place.database, lambda _: alone.store, generator, [who], _model_id(alone), no_progress)
+        alone.indexes.build()
+        same = sum(_answers(among, each.text) == _answers(alone, each.text) for each in asked)
+        things: dict[str, Callable[[int], object]] = {
+            "alone": lambda n: _search(alone, asked[n % len(asked)].text, Filter()),
+            "among all": lambda n: _search(among, asked[n % len(asked)].text, Filter()),
+        }
+        return Small(rows, len(asked), same, alternate(things, 5 * len(asked), warmups=len(asked)))
+
+
+def _answers(memory: MemoryManager, text: str) -> list[uuid.UUID]:
+    return [hit.id for hit in _search(memory, text, Filter()).hits]
+
+
+def _build_guide(owner: Connection, dimension: int, model_id: int, progress: Progress) -> None:
+    """The index that the guide names, over the same vectors."""
+    progress("the guide's index", 0, 1)
+    owner.exec_driver_sql("SET maintenance_work_mem = '1GB'")
+    owner.exec_driver_sql(
+        f"CREATE INDEX IF NOT EXISTS {_GUIDE} ON ltmemory.vectors USING ivfflat "
+        f"((embedding::vector({dimension})) vector_cosine_ops) WITH (lists = 100) "
+        f"WHERE model_id = {model_id} AND kind = '{KIND.value}'"
+    )
+    progress("the guide's index", 1, 1)
+
+
+class _Raw:
+    """Queries of the raw vectors, by a bare cursor of the owner: no user, no words, nothing but pgvector."""
+
+    def __init__(self, cursor: Any, dimension: int, model_id: int) -> None:
+        self._cursor = cursor
+        self._of = f"FROM ltmemory.vectors WHERE model_id = {model_id} AND kind = '{KIND.value}'"
+        self._half = f"(embedding::halfvec({dimension}) <=> %s::halfvec({dimension}))"
+        self._full = f"(embedding::vector({dimension}) <=> %s::vector({dimension}))"
+        cursor.execute("SET ivfflat.probes = 1; SET hnsw.iterative_scan = off; SET plan_cache_mode = auto")
+
+    def effort(self, ef_search: int) -> None:
+        self._cursor.execute(f"SET hnsw.ef_search = {int(ef_search)}")
+
+    def nearest(self, vector: Vectors) -> list[float]:
+        return self._distances(self._half, vector)
+
+    def guide(self, vector: Vectors) -> list[float]:
+        return self._distances(self._full, vector)
+
+    def exact(self, vector: Vectors, limit: int) -> list[tuple[float, str]]:
+        # OFFSET 0 keeps the planner from answering with the approximate index.
+        every = f"SELECT {self._half} AS distance, user_id {self._of} OFFSET 0"
+        statement = f"SELECT distance, user_id::text FROM ({every}) e ORDER BY distance LIMIT {int(limit)}"
+        self._cursor.execute(statement, (_literal(vector),))
+        return [(float(distance), of) for distance, of in self._cursor.fetchall()]
+
+    def _distances(self, distance: str, vector: Vectors) -> list[float]:
+        literal = _literal(vector)
+        # The id is what a search would be after; the distance comes along to compare answers by.
+        statement = f"SELECT row_id, {distance} {self._of} ORDER BY {distance} LIMIT {NEAREST}"
+        self._cursor.execute(statement, (literal, literal))
+        return [float(row[1]) for row in self._cursor.fetchall()]
+
+
+def _mean_share(found: Sequence[Sequence[float]], true: Sequence[Sequence[float]]) -> float:
+    shares = [_share(near, right) for near, right in zip(found, true, strict=True) if right]
+    return sum(shares) / max(1, len(shares))
+
+
+def _share(found: Sequence[float], true: Sequence[float]) -> float:
+    """The share of the true neighbours that were found, by distance: texts that are said twice are equally near."""
+    return sum(distance <= true[-1] + _NOISE for distance in found[: len(true)]) / len(true)
+
+
+def _literal(vector: Vectors) -> str:
+    return "[" + ",".join(f"{number:.6g}" for number in vector.tolist()) + "]"
