@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mira_ltmemory.protocols import Clock, JobReport, JobRun, Kind
 from mira_ltmemory.services.embeddings import EmbeddingService
+from mira_ltmemory.store.search.canaries import VectorSample
 from mira_ltmemory.store.search.upkeep import MAX_EFFORT, IndexState, IndexUpkeep, Measured
 from mira_ltmemory.store.unit_of_work import Store
 
 WANTED_RECALL = 0.99
 """Recall@10 that an index's ``ef_search`` is chosen for."""
 
+_AS_GOOD = 0.005
 _EFFORTS = (100, 150, 200, 300, 400, 600, MAX_EFFORT)
 _SAMPLE = 30
 _TUNED_ROWS = 5_000
@@ -79,7 +81,7 @@ class IndexService:
                     state.kind, model_id, state.dimension, sample, efforts, WANTED_RECALL, chance
                 )
             if tried:
-                best = tried[-1]
+                best = _chosen(tried)
                 measured = Measured(best.effort, round(best.recall, 4), state.rows, self._clock.now())
                 self._upkeep().note(state, measured)
                 done.append(Tuned(state, measured, state.effort))
@@ -103,3 +105,11 @@ class IndexService:
 
     def _upkeep(self) -> IndexUpkeep:
         return IndexUpkeep(self._store.database, self.working)
+
+
+def _chosen(tried: Sequence[VectorSample]) -> VectorSample:
+    """The one that reached what is wanted; where none did, the least effort that is about as good as any."""
+    if tried[-1].recall >= WANTED_RECALL:
+        return tried[-1]
+    most = max(each.recall for each in tried)
+    return next(each for each in tried if each.recall >= most - _AS_GOOD)

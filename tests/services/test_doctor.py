@@ -176,3 +176,12 @@ def test_an_index_that_answers_badly_is_told_and_tuned(memory: MemoryManager, mo
     again = next(each for each in memory.indexes.states() if each.name == state.name)
     assert again.effort == 100 and again.measured is not None and again.measured.recall >= 0.99
     assert SEARCH not in {each.topic for each in wrong(memory)}
+
+
+def test_effort_that_finds_no_more_is_not_spent() -> None:
+    from mira_ltmemory.services.index_upkeep import _chosen
+    from mira_ltmemory.store.search.canaries import VectorSample
+
+    tried = [VectorSample(100, 30, 0.90), VectorSample(200, 30, 0.982), VectorSample(800, 30, 0.985)]
+    assert _chosen(tried).effort == 200
+    assert _chosen([*tried, VectorSample(900, 30, 0.99)]).effort == 900
