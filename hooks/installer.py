@@ -40,8 +40,9 @@ class Installation:
     def open(self, settings: dict[str, Any]) -> None:
         """Do every step of the installation. Raises nothing that a plugin or a database may cause."""
         from mira_ltmemory.hosts.mira import MiraHost
+        from mira_ltmemory.hosts.mira_oss import MiraOssHost, is_oss
 
-        self.host = MiraHost(self._system)
+        self.host = MiraOssHost(self._system) if is_oss(self._system) else MiraHost(self._system)
         self.plugins.load()
         self.plugins.call("configure", host=self.host, settings=settings)
         self.host.report_to(self._notices if self.memory is None else self.memory.problems)

@@ -101,8 +101,8 @@ class MiraHost:
         self._system = system
         self.services: dict[str, Any] = {}
         self._problems: Problems = _Log()
-        self._store: Store = _leave
-        self._announce: Callable[[IncomingMessage], None] = _ignore
+        self._store: Store = leave_messages
+        self._announce: Callable[[IncomingMessage], None] = ignore_message
         self._conversation = LiveConversation(lambda: self._system.get("conversation"))
         self._tools = ToolKeeper(system)
         self._predecessor = Predecessor(system)
@@ -193,7 +193,7 @@ class MiraHost:
     def start(self, store: Store, announce: Callable[[IncomingMessage], None] | None = None) -> None:
         """Begin: MIRA calls us before each response, new messages go to ``store``, and those stored to ``announce``."""
         self._store = store
-        self._announce = announce or _ignore
+        self._announce = announce or ignore_message
         self._need("working_memory").register_manager(self.bridge)
         self.refresh()
 
@@ -213,7 +213,7 @@ class MiraHost:
         with self._turn:
             self.bridge.update_working_memory()
             self.bridge.closed = True
-            self._store = _leave
+            self._store = leave_messages
             self._prompt.release()
             self._tools.release()
             self._predecessor.restore()
@@ -248,6 +248,11 @@ class MiraHost:
         return found
 
 
+def log_problems() -> Problems:
+    """Say problems in the log only, until there is a prompt to say them in."""
+    return _Log()
+
+
 class _Log:
     """Says problems in the log only, until there is a prompt to say them in."""
 
@@ -258,10 +263,10 @@ class _Log:
         logger.info("%s works again", subject)
 
 
-def _leave(messages: Sequence[IncomingMessage]) -> list[IncomingMessage]:
+def leave_messages(messages: Sequence[IncomingMessage]) -> list[IncomingMessage]:
     """Leave messages where they are."""
     return []
 
 
-def _ignore(message: IncomingMessage) -> None:
+def ignore_message(message: IncomingMessage) -> None:
     """Take no notice of a message."""

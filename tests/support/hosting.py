@@ -35,6 +35,7 @@ class Play(Protocol):
         prepare: Callable[[Path], None] = lambda mira: None,
         before: tuple[str, ...] = (),
         data_dir: Path | None = None,
+        timeout: float = 300,
     ) -> dict[str, Any]: ...
 
 
@@ -55,6 +56,7 @@ def play(tmp_path_factory: pytest.TempPathFactory, postgres_dir: Path) -> Play:
         prepare: Callable[[Path], None] = lambda mira: None,
         before: tuple[str, ...] = (),
         data_dir: Path | None = None,
+        timeout: float = 300,
     ) -> dict[str, Any]:
         place = tmp_path_factory.mktemp(name)
         shutil.copytree(str(ROOT), place / "mira", ignore=shutil.ignore_patterns("*.png", "*.db", ".git"))
@@ -69,7 +71,7 @@ def play(tmp_path_factory: pytest.TempPathFactory, postgres_dir: Path) -> Play:
             env={**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1", **environment},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=timeout,
             check=False,
         )
         lines = [line for line in done.stdout.splitlines() if line.startswith("FOUND ")]
@@ -91,6 +93,7 @@ def local(tmp_path_factory: pytest.TempPathFactory, postgres_dir: Path) -> Play:
         environment: Mapping[str, str] = {},
         before: tuple[str, ...] = (),
         data_dir: Path | None = None,
+        timeout: float = 300,
         prepare: Callable[[Path], None] = lambda folder: None,
     ) -> dict[str, Any]:
         folder = tmp_path_factory.mktemp("local")
@@ -109,7 +112,7 @@ def local(tmp_path_factory: pytest.TempPathFactory, postgres_dir: Path) -> Play:
             env={**os.environ, "PYTHONPATH": paths, "BOOT_HOST": "local", **environment},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=timeout,
             check=False,
         )
         assert done.returncode == 0 and "FOUND " in done.stdout, done.stdout[-2000:] + done.stderr[-4000:]

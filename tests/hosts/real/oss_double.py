@@ -1,0 +1,140 @@
+"""A small double of mira-OSS: what a plugin touches of it, written from its observed behaviour."""
+
+from __future__ import annotations
+
+import sys
+import types
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Event:
+    continuum_id: str
+    parts: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def create(cls, continuum_id: str, **parts: Any) -> Event:
+        return cls(continuum_id, parts)
+
+    def __getattr__(self, name: str) -> Any:
+        return self.parts[name]
+
+
+class UpdateTrinketEvent(Event):
+    pass
+
+
+class TrinketContentEvent(Event):
+    pass
+
+
+class TurnCompletedEvent(Event):
+    pass
+
+
+class EventBus:
+    def __init__(self) -> None:
+        self.subscribers: dict[str, list[Callable[[Any], None]]] = {}
+
+    def subscribe(self, event_type: str, callback: Callable[[Any], None]) -> None:
+        self.subscribers.setdefault(event_type, []).append(callback)
+
+    def unsubscribe(self, event_type: str, callback: Callable[[Any], None]) -> None:
+        self.subscribers[event_type].remove(callback)
+
+    def publish(self, event: Any) -> None:
+        for callback in list(self.subscribers.get(type(event).__name__, [])):
+            callback(event)
+
+
+class WorkingMemory:
+    """Trinkets by the name of their class; sections are asked for and collected through events."""
+
+    def __init__(self, event_bus: EventBus) -> None:
+        self.event_bus = event_bus
+        self._trinkets: dict[str, Any] = {}
+        self._sections: dict[str, str] = {}
+        event_bus.subscribe("TrinketContentEvent", self._take)
+
+    def register_trinket(self, trinket: Any) -> None:
+        self._trinkets[type(trinket).__name__] = trinket
+
+    def _take(self, event: Any) -> None:
+        self._sections[event.variable_name] = event.content
+
+    def compose(self, continuum_id: str) -> str:
+        self._sections.clear()
+        for trinket in self._trinkets.values():
+            trinket.handle_update_request(UpdateTrinketEvent.create(continuum_id, context={}))
+        return "\n\n".join(self._sections.values())
+
+
+class ToolRepository:
+    def __init__(self) -> None:
+        self.tool_classes: dict[str, type] = {}
+        self.enabled_tools: set[str] = set()
+
+    def register_tool_class(self, tool_class: type, tool_name: str) -> None:
+        if tool_name in self.tool_classes:
+            raise ValueError(f"Tool with name '{tool_name}' is already registered")
+        self.tool_classes[tool_name] = tool_class
+
+    def enable_tool(self, name: str) -> None:
+        self.enabled_tools |= {name, *self.tool_classes[name]().get_dependencies()}
+
+    def disable_tool(self, name: str) -> None:
+        self.enabled_tools.discard(name)
+
+    def get_all_tool_definitions(self) -> list[Any]:
+        return [self.tool_classes[name]().anthropic_schema for name in self.enabled_tools]
+
+    def invoke_tool(self, name: str, params: dict[str, Any]) -> Any:
+        return self.tool_classes[name]().run(**params)
+
+
+class Continuum:
+    def __init__(self) -> None:
+        self.id = uuid.uuid4()
+        self.messages: list[Any] = []
+
+    def _add(self, role: str, content: str, metadata: dict[str, Any] | None) -> None:
+        made = {"id": uuid.uuid4(), "role": role, "content": content, "created_at": datetime.now(UTC)}
+        self.messages.append(SimpleNamespace(**made, metadata=metadata or {}))
+
+    def add_user_message(self, content: str) -> None:
+        self._add("user", content, None)
+
+    def add_assistant_message(self, content: str, metadata: dict[str, Any] | None = None) -> None:
+        self._add("assistant", content, metadata)
+
+    def apply_cache(self, messages: list[Any]) -> None:
+        self.messages = messages
+
+
+class SchedulerService:
+    """Jobs with their triggers; a test asks when each fires and runs it."""
+
+    def __init__(self) -> None:
+        self._registered_jobs: dict[str, Any] = {}
+
+    def register_job(self, job_id: str, func: Any, trigger: Any, component: str, description: str) -> bool:
+        self._registered_jobs[job_id] = SimpleNamespace(func=func, trigger=trigger, component=component)
+        return True
+
+    def unregister_job(self, job_id: str) -> bool:
+        del self._registered_jobs[job_id]
+        return True
+
+
+def stand_in_for_apscheduler() -> None:
+    """The one class of APScheduler that a trigger derives from."""
+    module = types.ModuleType("apscheduler.triggers.base")
+    module.BaseTrigger = type("BaseTrigger", (), {})  # type: ignore[attr-defined]
+    for name in ("apscheduler", "apscheduler.triggers"):
+        sys.modules[name] = types.ModuleType(name)
+    sys.modules["apscheduler.triggers.base"] = module
