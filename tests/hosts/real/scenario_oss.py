@@ -13,6 +13,7 @@ import sys
 import time
 import types
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -53,7 +54,8 @@ class Snapshot:
 
     def __init__(self) -> None:
         config = SimpleNamespace(
-            system=SimpleNamespace(timezone="Europe/Berlin"), paths=SimpleNamespace(data_dir=os.path.abspath("data"))
+            system=SimpleNamespace(timezone="Europe/Berlin"),
+            paths=SimpleNamespace(data_dir=str(Path("data").resolve())),
         )
         package, manager = types.ModuleType("config"), types.ModuleType("config.config_manager")
         package.config = manager.config = config  # type: ignore[attr-defined]
@@ -61,7 +63,7 @@ class Snapshot:
         files = types.ModuleType("utils.userdata_manager")
         files.get_user_data_manager = lambda user_id: None  # type: ignore[attr-defined]
         sys.modules |= {"config": package, "config.config_manager": manager, "utils.userdata_manager": files}
-        os.makedirs("data/tools", exist_ok=True)
+        Path("data/tools").mkdir(parents=True, exist_ok=True)
         from cns.core import events  # type: ignore[import-not-found]
         from cns.core.continuum import Continuum  # type: ignore[import-not-found]
         from cns.integration.event_bus import EventBus  # type: ignore[import-not-found]

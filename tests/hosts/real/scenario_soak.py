@@ -21,23 +21,7 @@ from stage import FOUND, our_rows, perform, start_mira
 TURNS = int(os.environ.get("SOAK_TURNS", "7200"))
 STEP = timedelta(minutes=6)
 LOOKS = int(os.environ.get("SOAK_LOOKS", "6"))
-WORDS = [
-    "bread",
-    "garden",
-    "train",
-    "winter",
-    "letter",
-    "music",
-    "river",
-    "cat",
-    "lamp",
-    "tea",
-    "Bonn",
-    "Ada",
-    "window",
-    "street",
-    "market",
-]
+WORDS = ("bread", "garden", "train", "winter", "letter", "music", "river", "cat", "lamp", "tea", "Bonn", "Ada")
 
 
 class LocalClock:
