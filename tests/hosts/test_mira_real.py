@@ -56,8 +56,8 @@ def test_jobs(play: Any) -> None:
     assert found["result"]["success"] is True
     assert found["rearmed"] == found["expected"]
     assert found["visible"] == []
-    ((name, due),) = found["retimed"]
-    assert name == "health_check" and ":15:00" in due
+    retimed = dict(found["retimed"])
+    assert "process_conversations" not in retimed and ":15:00" in retimed["health_check"]
     assert found["zone"] == "America/Chicago"
 
 
@@ -83,8 +83,8 @@ def test_what_was_said_is_kept_through_clear_swap_and_crash(play: Any) -> None:
 
 def test_jobs_where_no_tool_is_on(play: Any) -> None:
     found = play("jobs_without_tools")
-    assert found["executions"] == [["completed", None], ["completed", None]]
-    assert found["offered"] == [] and found["looked"] == 2
+    assert len(found["executions"]) >= 2 and all(one == ["completed", None] for one in found["executions"])
+    assert found["offered"] == [] and found["looked"] == len(found["executions"])
 
 
 def test_mira_starts_without_the_database_and_says_so(play: Any) -> None:

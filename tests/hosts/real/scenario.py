@@ -121,13 +121,17 @@ def downtime(model: Any) -> None:
     second.close()
 
 
+WITHOUT_MODEL = {"weekly_review": False, "consolidate_memory": False}
+"""Jobs that ask the model are off where a scenario is about the engine."""
+
+
 def threads(model: Any) -> None:
     """Jobs run while a turn reads the tools and the prompt, over and over."""
     import threading
 
     system = start_mira(model.url)
     engine = system["automation_engine"]
-    installation = install(system)
+    installation = install(system, automations=WITHOUT_MODEL)
     FOUND["raised"], over = [], threading.Event()
 
     def run_jobs() -> None:
@@ -178,7 +182,7 @@ def jobs_without_tools(model: Any) -> None:
     engine = system["automation_engine"]
     from mira_ltmemory.config import ToolSwitches
 
-    installation = install(system, tools=dict.fromkeys(ToolSwitches.model_fields, False))
+    installation = install(system, tools=dict.fromkeys(ToolSwitches.model_fields, False), automations=WITHOUT_MODEL)
     seen = []
     installation.memory.runner.before = lambda: (
         system["tool_repo"].enable_all_tools(),
