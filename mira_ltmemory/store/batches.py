@@ -116,6 +116,15 @@ SET state = 'waiting', attempts = 0, window_limit = NULL, retry_at = NULL, last_
 WHERE user_id = :user_id AND (state = 'aside' OR state = 'waiting' AND (attempts > 0 OR retry_at IS NOT NULL))
 """
 
+# As workers do: the conversation's row first, then those of its messages, so that neither waits for the other.
+_HOLD_CONVERSATIONS = """
+SELECT c.conversation_id FROM ltmemory.batch_conversations c WHERE c.user_id = :user_id
+    AND (c.conversation_id = ANY(CAST(:ids AS uuid[])) OR c.conversation_id IN (
+        SELECT b.conversation_id FROM ltmemory.batch_messages b
+        WHERE b.user_id = :user_id AND b.message_id = ANY(CAST(:ids AS uuid[]))))
+ORDER BY c.conversation_id FOR UPDATE
+"""
+
 _ERASE = """
 DELETE FROM ltmemory.batch_messages WHERE user_id = :user_id
     AND (message_id = ANY(CAST(:ids AS uuid[])) OR conversation_id = ANY(CAST(:ids AS uuid[])))
@@ -242,5 +251,6 @@ class BatchRows(Rows):
 
     def erase(self, ids: Sequence[UUID]) -> None:
         """Forget these messages, and all of these conversations."""
+        self.execute(_HOLD_CONVERSATIONS, ids=list(ids))
         self.execute(_ERASE, ids=list(ids))
         self.execute(_ERASE_CONVERSATIONS, ids=list(ids))

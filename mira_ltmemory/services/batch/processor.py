@@ -338,6 +338,7 @@ class _Run:
 
     def _note(self, window: Window, attempts: int, told: str, limit: int) -> None:
         with self._store.upkeep() as unit:
+            unit.batches.release(window.conversation_id, self._owner)
             unit.batches.fail(
                 [message.id for message in window.messages],
                 self._store.redact(one_line(told)),
@@ -346,7 +347,6 @@ class _Run:
                 retry_at=self._clock.now() + min(FIRST_PAUSE * 2 ** max(0, attempts - 1), LONGEST_PAUSE),
                 aside=len(window.messages) == 1 and attempts >= ATTEMPTS,
             )
-            unit.batches.release(window.conversation_id, self._owner)
 
 
 class _Lost(Exception):
