@@ -144,6 +144,11 @@ class MemoryManager:
             self.problems,
             max_embedded_chars=settings.max_embedded_chars,
             tokens=settings.late_interaction,
+            operations={
+                "A search of messages": lambda: self.recall.search("what was said about the plans", limit=5),
+                "A search of passages": lambda: self.archival.search("what was said about the plans", limit=5),
+                "Writing the core memory part of the prompt": lambda: self.blocks.all(),
+            },
         )
         self.indexes = IndexService(self.store, clock, self.embeddings)
         self.uses = UseService(self.store, clock, self.problems, settings.zone)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -30,6 +31,7 @@ _PLANNED_ROWS = 20_000
 _TABLES_OF_A_SEARCH = ("messages", "passages", "vectors", "word_documents")
 _DEAD_SHARE, _DEAD_ROWS = 0.3, 10_000
 _OLD_AGE = 1_000_000_000
+_TIMED, _SLOW_S = 5, 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +45,11 @@ class Finding:
 
 
 class Doctor:
-    """Examines one user's memory and the database that it is in."""
+    """Examines one user's memory and the database that it is in. ``operations`` are timed, by what to call them."""
 
     def __init__(
         self, store: Store, clock: Clock, embeddings: EmbeddingService, problems: Problems, *,
-        max_embedded_chars: int, tokens: bool,
+        max_embedded_chars: int, tokens: bool, operations: Mapping[str, Callable[[], object]] | None = None,
     ) -> None:  # fmt: skip
         self._store = store
         self._clock = clock
@@ -55,6 +57,7 @@ class Doctor:
         self._problems = problems
         self._max_embedded_chars = max_embedded_chars
         self._tokens = tokens
+        self._operations = operations or {}
 
     def examine(self, sample: int = 20, seed: int | None = None) -> list[Finding]:
         """Look at everything, closely at ``sample`` rows of each kind. Raises ``StoreError``."""
@@ -66,7 +69,7 @@ class Doctor:
             found += self._words(kind, sample, chance, whole=True)
             found += self._coverage(kind)
             found += self._plan(kind, states)
-        return [*found, *self._queue(), *self._jobs()]
+        return [*found, *self._queue(), *self._jobs(), *self._latencies()]
 
     def check(self, sample: int = 5) -> list[Finding]:
         """The part that is cheap enough for every few hours; what is wrong is told in the prompt's status."""
@@ -177,6 +180,17 @@ class Doctor:
                 "vacuum", False, f"Rows were not frozen for {state.age:,} transactions.", "Run: VACUUM FREEZE"
             )
         yield Finding("database", True, f"The database takes {state.size >> 20} MB.")
+
+    def _latencies(self) -> Iterator[Finding]:
+        for name, operation in self._operations.items():
+            taken = []
+            for _ in range(_TIMED):
+                began = time.perf_counter()
+                operation()
+                taken.append(time.perf_counter() - began)
+            middle = sorted(taken)[_TIMED // 2]
+            told = f"{name} takes {middle * 1000:,.0f} ms (the middle one of {_TIMED})."
+            yield Finding("latency", middle < _SLOW_S, told, _BUILD)
 
     def _jobs(self) -> Iterator[Finding]:
         with self._store.read() as unit:

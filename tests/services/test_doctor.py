@@ -64,6 +64,7 @@ def index_of(memory: MemoryManager, kind: Kind) -> str:
 def test_a_sound_memory_has_nothing_wrong(memory: MemoryManager) -> None:
     assert wrong(memory) == []
     told = " ".join(each.told for each in memory.doctor.examine(20))
+    assert "A search of messages takes" in told and "The database takes" in told
     assert "finds 100.0% of the 10 nearest messages" in told and "agrees with" in told
 
 
