@@ -20,8 +20,10 @@ from mira_ltmemory.store.analysis import query_terms
 from mira_ltmemory.store.database import Database
 from mira_ltmemory.store.models import Conversation, Message, Passage, content_hash
 from mira_ltmemory.store.search import CandidateQuery, index_name, register_model
+from mira_ltmemory.store.search import index as index_module
 from mira_ltmemory.store.search import scope as scope_module
 from mira_ltmemory.store.search.sql import Plan, VectorSide, candidates
+from mira_ltmemory.store.search.upkeep import IndexUpkeep
 from mira_ltmemory.store.unit_of_work import SqlUnitOfWork, Store
 from mira_ltmemory.store.vectors import PendingText
 
@@ -114,6 +116,23 @@ def test_registering_a_model_again_changes_nothing(database: Database, model_id:
         for kind in (Kind.MESSAGE, Kind.PASSAGE):
             there = text("SELECT to_regclass(:name)")
             assert connection.execute(there, {"name": f"ltmemory.{index_name(model_id, kind)}"}).scalar()
+
+
+def test_a_lost_index_of_many_vectors_is_left_to_upkeep(
+    database: Database, model_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_module, "BUILT_AT_ONCE", -2)
+    new = register_model(database, EmbeddingModel("test-search", DIMENSION, "2" * 64, 32))
+    names = [f"ltmemory.{index_name(each, Kind.PASSAGE)}" for each in (new, model_id)]
+    with database.owner() as connection:
+        assert connection.execute(text("SELECT to_regclass(:name)"), {"name": names[0]}).scalar(), (
+            "a new model's is made"
+        )
+        connection.execute(text(f"DROP INDEX {names[1]}"))
+    assert register_model(database, MODEL) == model_id
+    with database.owner() as connection:
+        assert connection.execute(text("SELECT to_regclass(:name)"), {"name": names[1]}).scalar() is None
+    assert f"built {index_name(model_id, Kind.PASSAGE)}" in IndexUpkeep(database).mend()
 
 
 def test_a_lost_index_is_made_again(database: Database, model_id: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, text
 
@@ -93,12 +94,12 @@ def register_model(database: Database, model: EmbeddingModel) -> int:
         return known
     with database.owner() as connection:
         take_definition_lock(connection)
-        found = connection.execute(_FIND, _identity(model)).scalar()
-        if found is None:
+        found: Any = connection.execute(_FIND, _identity(model)).scalar()
+        new = found is None
+        if new:
             found = connection.execute(_INSERT, {**_identity(model), "max_tokens": model.max_tokens}).scalar_one()
-        rows = float(connection.execute(_VECTORS).scalar() or 0)
-        # Where there are many vectors already, an index was lost: upkeep builds it beside the writers, and says so.
-        if rows <= BUILT_AT_ONCE:
+        # A known model's index was lost: where there are many vectors, upkeep builds it beside the writers.
+        if new or float(connection.execute(_VECTORS).scalar() or 0) <= BUILT_AT_ONCE:
             for kind in INDEXED_KINDS:
                 connection.execute(text(index_definition(int(found), kind, model.dimension, settings_for(0))))
         return int(found)
