@@ -12,6 +12,7 @@ from mira_ltmemory.services.consolidation.cooling import Bounds, Cooling
 from mira_ltmemory.services.consolidation.duplicates import Duplicates
 from mira_ltmemory.services.consolidation.engine import Step
 from mira_ltmemory.services.consolidation.summaries import Summaries
+from mira_ltmemory.services.consolidation.topics import Topics
 from mira_ltmemory.services.embeddings import EmbeddingService
 from mira_ltmemory.services.problems import Problems
 from mira_ltmemory.store.unit_of_work import Store
@@ -34,9 +35,11 @@ def build_consolidation(
         max_messages=settings.max_hot_messages,
         max_chars=settings.max_embedded_chars,
     )
+    summaries = Summaries(store, clock, embeddings, settings.timezone, llm)
     steps: list[Step] = [
         Duplicates(store, clock, embeddings, settings.zone, llm),
-        Summaries(store, clock, embeddings, settings.timezone, llm),
+        summaries,
+        Topics(store, clock, embeddings, settings.timezone, summaries, llm),
         Cooling(store, clock, embeddings, problems, settings.timezone, bounds),
     ]
     return ConsolidationEngine(store, clock, embeddings, steps, budget, settings.consolidation_threshold)

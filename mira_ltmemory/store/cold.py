@@ -86,8 +86,11 @@ class Uncoded:
 class ColdRows(Rows):
     """The user's cold texts."""
 
-    def freeze(self, kind: Kind, ids: Sequence[UUID]) -> int:
-        """Take rows out of the indexes; tell how many there were. A row without a vector gets its code later."""
+    def freeze(self, kind: Kind, ids: Sequence[UUID], *, sweep: bool = True) -> int:
+        """Take rows out of the indexes; tell how many there were. A row without a vector gets its code later.
+
+        Without ``sweep`` their vectors stay until the next `sweep`, which looks at every cold row.
+        """
         rows = self.execute(_TEXTS.format(table=TABLES[kind]), kind=kind.value, ids=list(ids)).all() if ids else []
         if not rows:
             return 0
@@ -105,7 +108,8 @@ class ColdRows(Rows):
             )
         self._unit.words.remove(kind, [row.id for row in rows])
         self._dequeue(kind, [row.id for row in rows])
-        self.sweep()
+        if sweep:
+            self.sweep()
         return len(rows)
 
     def thaw(self, kind: Kind, ids: Sequence[UUID], max_chars: int) -> int:

@@ -250,3 +250,27 @@ def test_the_newest_periods_come_first_where_there_are_many(
         say(memory, date(2025, 5, day))
     memory.consolidation.consolidate(may_go_on=lambda: not summaries(memory))
     assert [each.period for each in summaries(memory)] == ["2025-05-03"]
+
+
+OBOE = ("Ruth practised the oboe for an hour", "The oboe teacher of Ruth praised her playing", "Ruth needs oboe reeds")
+CAR = ("The red car needs new tyres", "We sold the red car to a neighbour", "The car was at the garage for its brakes")
+FILLER = ("Tomatoes are ripe", "It rained a lot", "The dentist was late", "Soup for dinner", "A letter came", "ok then")
+
+
+def test_what_several_days_speak_of_is_a_topic(memory: MemoryManager) -> None:
+    for day in (1, 2, 3):
+        say(memory, date(2025, 5, day), [OBOE[day - 1], f"{OBOE[day - 1]} again on the {day}th", CAR[day - 1], *FILLER])
+    memory.consolidation.consolidate()
+    topics = summaries(memory, "topic")
+    oboe = next(each for each in topics if "oboe" in each.period)
+    assert oboe.content.startswith(f"Summary of what was said about {oboe.period}\n- User: ")
+    for line, cited in zip(oboe.content.split("\n")[1:], oboe.cited, strict=True):
+        assert "oboe" in line
+        assert "oboe" in message(memory, cited[0])
+    newest = memory.history.log(1)[0].id
+    memory.consolidation.consolidate()
+    assert memory.history.log(1)[0].id == newest
+    say(memory, date(2025, 5, 4), ["Ruth gave a concert with her oboe, it was splendid", *FILLER])
+    memory.consolidation.consolidate()
+    again = [each for each in summaries(memory, "topic") if "oboe" in each.period]
+    assert [each.id for each in again] == [oboe.id]

@@ -71,6 +71,8 @@ class Cooling:
         self._freeze_passages(run, active, today, cutoff)
         self._freeze_messages(run, cutoff)
         if not run.dry:
+            with self._store.upkeep() as unit:
+                unit.cold.sweep()
             self._recode(run)
 
     def importance_of(self, standing: Standing, active: ActiveDays, today: dt.date) -> float:
@@ -117,7 +119,7 @@ class Cooling:
                 return
             with self._store.write(run.part("old and unimportant: into cold storage")) as unit:
                 moved = unit.consolidation.move([(each.id, each.version) for each in some], "cold")
-                unit.cold.freeze(Kind.PASSAGE, moved)
+                unit.cold.freeze(Kind.PASSAGE, moved, sweep=False)
             run.progress("cold storage", min((number + 1) * BATCH, len(going)), len(going))
 
     def _choose(self, active: ActiveDays, today: dt.date, cutoff: dt.date) -> tuple[list[Standing], int, int]:
@@ -157,7 +159,7 @@ class Cooling:
             if not run.may_go_on():
                 return
             with self._store.upkeep() as unit:
-                unit.cold.freeze(Kind.MESSAGE, some)
+                unit.cold.freeze(Kind.MESSAGE, some, sweep=False)
             run.progress("old messages", min((number + 1) * BATCH, len(ids)), len(ids))
 
     def _recode(self, run: Run) -> None:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LINE_CHARS = 240
-MIN_WORDS = 4
+MIN_WORDS = 2
+"""Words that say something which a message needs to stand in a summary."""
+
 _DIFFERENT = 0.5
 """How much a sentence loses by being like one that was taken: with less, one subject takes every line."""
 
@@ -86,6 +88,11 @@ def frequencies(texts: Sequence[str]) -> Counter[str]:
 def content_words(text: str) -> list[str]:
     """The words of a text that say something."""
     return [plain for word in words(text) if (plain := bare(word)) not in STOP_WORDS and len(plain) > 1]
+
+
+def tells(text: str) -> bool:
+    """Whether a text says enough to stand in a summary."""
+    return _telling(text) >= MIN_WORDS
 
 
 def _telling(text: str) -> int:

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from mira_ltmemory.errors import BudgetSpent, LLMError
 from mira_ltmemory.protocols import LLM, Clock, Json, Kind, Origin
-from mira_ltmemory.services.consolidation.extract import Said, best_sentence, central, frequencies
+from mira_ltmemory.services.consolidation.extract import Said, best_sentence, central, frequencies, tells
 from mira_ltmemory.services.consolidation.periods import CHILDREN, Level, Period, period_of
 from mira_ltmemory.services.consolidation.run import Run
 from mira_ltmemory.services.consolidation.writing import Line, written
@@ -49,6 +49,17 @@ class Task:
     mark: str
     known: StoredSummary | None
     children: tuple[StoredSummary, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a summary is about: its level and key, its title, and the mark of what it was made from."""
+
+    level: str
+    key: str
+    title: str
+    mark: str
+    said_at: dt.datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,42 +156,48 @@ class Summaries:
         draft = self._from_messages(task, llm) if CHILDREN[task.period.level] is None else self._from_lines(task, llm)
         if draft is None:
             return 0
-        content = f"Summary of {task.period.title}\n" + "\n".join(each.shown for each in draft.lines)
+        said_at = dt.datetime.combine(task.period.last, dt.time(23, 59), ZoneInfo(self._zone)).astimezone(dt.UTC)
+        about = About(task.period.level, task.period.key, task.period.title, task.mark, said_at)
+        return self.save(run, about, draft, row_id, None if task.known is None else task.known.version)
+
+    def save(self, run: Run, about: About, draft: Draft, row_id: UUID, version: int | None) -> int:
+        """Store a summary, or, from ``version`` on, its new text; tell how many were stored."""
+        content = f"Summary of {about.title}\n" + "\n".join(each.shown for each in draft.lines)
         meta: Json = {
-            "level": task.period.level,
-            "period": task.period.key,
-            "mark": task.mark,
+            "level": about.level,
+            "period": about.key,
+            "mark": about.mark,
             "by": draft.by,
             "lines": [[str(id) for id in each.cited] for each in draft.lines],
         }
-        said_at = dt.datetime.combine(task.period.last, dt.time(23, 59), ZoneInfo(self._zone)).astimezone(dt.UTC)
-        version = None if task.known is None else task.known.version
-        with self._store.write(run.part(f"summary of {task.period.title}")) as unit:
+        with self._store.write(run.part(f"summary of {about.title}")) as unit:
             # Asked again under the user's lock: messages may have been erased while it was written.
             cited = {id for each in draft.lines for id in each.cited}
             if cited - unit.messages.stored(list(cited)) or unit.erasure.text_erased(content_hash(content)):
                 run.counts["changed meanwhile"] += 1
                 return 0
-            if not unit.summaries.put(row_id, version, content, meta, ["summary", task.period.level], said_at):
+            if not unit.summaries.put(row_id, version, content, meta, ["summary", about.level], about.said_at):
                 run.counts["changed meanwhile"] += 1
                 return 0
             link(unit, Kind.PASSAGE, row_id, [str(id) for id in draft.sources], Origin.ASSISTANT)
         run.counts["summaries"] += 1
         return 1
 
-    def _row_id(self, unit: SqlUnitOfWork, task: Task) -> UUID | None:
-        """The row of a period's summary; none where a person took back the very one that would be written."""
-        if task.known is not None:
-            return task.known.id
-        named = f"summary:{task.period.level}:{task.period.key}"
-        ids = [uuid5(unit.user_id, f"{named}:{number}") for number in range(16)]
+    def free_id(self, unit: SqlUnitOfWork, named: str, mark: str) -> UUID | None:
+        """An id that no summary has or had; none where a person took back the very one that would be written."""
+        ids = [uuid5(unit.user_id, f"summary:{named}:{number}") for number in range(16)]
         away = unit.erasure.tombstoned(Kind.PASSAGE.value, ids)
         # What was ended or undone keeps its id for ever, so that a new one never stands in for an erased one.
         taken = unit.passages.stored(ids)
         free = [id for id in ids if id not in away and id not in taken]
-        if not free or task.mark in unit.summaries.undone(free).values():
+        if not free or mark in unit.summaries.undone(free).values():
             return None
         return free[0]
+
+    def _row_id(self, unit: SqlUnitOfWork, task: Task) -> UUID | None:
+        if task.known is not None:
+            return task.known.id
+        return self.free_id(unit, f"{task.period.level}:{task.period.key}", task.mark)
 
     def _from_messages(self, task: Task, llm: LLM | None) -> Draft | None:
         zone = ZoneInfo(self._zone)
@@ -191,11 +208,11 @@ class Summaries:
         if not messages:
             return None
         if llm is not None:
-            parts = [Line(f"{speaker(each)}: {each.content}", (each.id,), _day(each, zone)) for each in messages]
+            parts = [Line(f"{speaker(each)}: {each.content}", (each.id,), day_of(each, zone)) for each in messages]
             lines = written(llm, task.period.title, parts, LINES[task.period.level])
             if lines:
                 return Draft(tuple(lines), tuple(each.id for each in messages), llm.name)
-        return self._extracted(messages, task.period.level)
+        return self.extracted(messages, LINES[task.period.level])
 
     def _from_lines(self, task: Task, llm: LLM | None) -> Draft | None:
         cited = list(dict.fromkeys(id for child in task.children for ids in child.cited for id in ids))
@@ -208,10 +225,11 @@ class Summaries:
             lines = written(llm, task.period.title, parts, LINES[task.period.level])
             if lines:
                 return Draft(tuple(lines), tuple(cited), llm.name)
-        return self._extracted(messages, task.period.level)
+        return self.extracted(messages, LINES[task.period.level])
 
-    def _extracted(self, messages: Sequence[SaidMessage], level: Level) -> Draft | None:
+    def extracted(self, messages: Sequence[SaidMessage], number: int) -> Draft | None:
         """The most central messages, each by its most telling sentence."""
+        messages = [each for each in messages if tells(each.content)]
         model = self._embeddings.model
         zone = ZoneInfo(self._zone)
         with self._store.read() as unit:
@@ -221,9 +239,9 @@ class Summaries:
             Said(each.content, 1.0 if each.role == "user" else ASSISTANT_WEIGHT, vectors.get(each.id))
             for each in messages
         ]
-        chosen = [messages[index] for index in central(said, LINES[level])]
+        chosen = [messages[index] for index in central(said, number)]
         lines = tuple(
-            Line(f"{speaker(each)}: {best_sentence(each.content, frequent)}", (each.id,), _day(each, zone))
+            Line(f"{speaker(each)}: {best_sentence(each.content, frequent)}", (each.id,), day_of(each, zone))
             for each in chosen
         )
         return Draft(lines, tuple(each.id for each in chosen), "own words") if lines else None
@@ -234,7 +252,8 @@ def speaker(message: SaidMessage) -> str:
     return message.speaker or ("User" if message.role == "user" else "Assistant")
 
 
-def _day(message: SaidMessage, zone: ZoneInfo) -> str:
+def day_of(message: SaidMessage, zone: ZoneInfo) -> str:
+    """The day of the user's calendar on which it was said."""
     return message.said_at.astimezone(zone).date().isoformat()
 
 
