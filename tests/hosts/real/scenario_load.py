@@ -39,6 +39,7 @@ def load(model: Any) -> None:
     FOUND["mira_mb"] = before / 1e6
     FOUND["added_mb"] = (process.memory_info().rss - before) / 1e6
     installation.close()
+    system["conversation"].clear_history()  # a MIRA that starts has said nothing yet
     bare, attached = [], []
     for _ in range(ROUNDS):
         began = time.perf_counter()
