@@ -16,6 +16,7 @@ DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
         "consolidate_memory": "Merges near-duplicates, marks contradictions, writes summaries, moves what is old and "
         "unimportant to cold storage.",
         "weekly_review": "Notices patterns across conversations, and lets the model put into memory what matters.",
+        "calibrate_search": "Measures what a search finds by chance, so that hits can be told from it.",
         "retention": "Removes earlier versions that are older than `retention_days`; off where everything is kept.",
         "index_upkeep": "Mends and builds the search indexes, and measures what searches find.",
     }

@@ -14,7 +14,7 @@ def found(result: SearchResult, zone: ZoneInfo) -> Json:
     """Return a search result as a tool's fields, with moments in the user's time zone."""
     answer: Json = {
         "message": _summary(result),
-        "results": [_hit(hit, zone) for hit in result.hits],
+        "results": [_hit(hit, zone, calibrated=result.calibrated) for hit in result.hits],
         "searched": result.total,
     }
     if result.hits:
@@ -30,7 +30,7 @@ def _summary(result: SearchResult) -> str:
     return " ".join([head, *result.notes])
 
 
-def _hit(hit: Hit, zone: ZoneInfo) -> Json:
+def _hit(hit: Hit, zone: ZoneInfo, *, calibrated: bool) -> Json:
     shown = hit.content[:_SHOWN_CHARS]
     cut = len(hit.content) - len(shown)
     answer: Json = {
@@ -59,6 +59,6 @@ def _hit(hit: Hit, zone: ZoneInfo) -> Json:
         answer["tags"] = list(hit.tags)
     if hit.conversation_id:
         answer["conversation_id"] = hit.conversation_id
-    if hit.probability is not None:
+    if calibrated and hit.probability is not None:
         answer["probability"] = round(hit.probability, 2)
     return answer

@@ -41,6 +41,7 @@ def show_counts(memory: MemoryManager, screen: Console) -> None:
         "passages": str(read.passages),
         "to process": f"{batches.waiting} messages, {batches.aside} set aside",
         "to embed": f"{read.pending} texts",
+        "calibration": _calibration(memory),
         "problems": "none" if not read.problems else "",
         **{f"  {subject}": text for subject, text in read.problems.items()},
     }
@@ -48,6 +49,15 @@ def show_counts(memory: MemoryManager, screen: Console) -> None:
     for name, value in rows.items():
         table.add_row(plain(name), plain(value))
     screen.print(table, markup=False)
+
+
+def _calibration(memory: MemoryManager) -> str:
+    """Since when it is known what searches find by chance."""
+    measured = memory.calibration.all()
+    if not measured:
+        return "not measured yet: how likely hits are is judged as in other memories (job calibrate_search)"
+    zone = memory.settings.zone
+    return ", ".join(f"{each.kind.value}s {local(each.measured_at, zone)}" for each in measured)
 
 
 def show_jobs(memory: MemoryManager, screen: Console) -> None:

@@ -26,6 +26,7 @@ from mira_ltmemory.protocols import (
     JobRun,
     Progress,
     Provider,
+    Reranker,
     TokenEmbedder,
     TokenSpace,
     Tool,
@@ -43,6 +44,7 @@ from mira_ltmemory.services.asking import MeteredLLM, RunBudget
 from mira_ltmemory.services.asof import MemoryAsOf
 from mira_ltmemory.services.batch import BatchProcessor, OwnWords, WindowStep
 from mira_ltmemory.services.blocks import BlockManager
+from mira_ltmemory.services.calibration import CalibrationService
 from mira_ltmemory.services.context.entities import ActiveEntities
 from mira_ltmemory.services.context.insights import RecentInsights
 from mira_ltmemory.services.context.live import LiveConversation
@@ -66,6 +68,8 @@ from mira_ltmemory.services.redaction import Redactor
 from mira_ltmemory.services.retention import RetentionService
 from mira_ltmemory.services.review.weekly import WeeklyReview
 from mira_ltmemory.services.search import Searcher, TieredSearcher
+from mira_ltmemory.services.search.rerank import PROBLEM as RERANKING_PROBLEM
+from mira_ltmemory.services.search.rerank import Reranking
 from mira_ltmemory.services.snapshots import SnapshotService
 from mira_ltmemory.services.status import StatusService
 from mira_ltmemory.services.uses import UseService
@@ -107,6 +111,7 @@ class MemoryManager:
         clock: Clock,
         embedder: Embedder | None,
         llm: LLM | None = None,
+        reranker: Reranker | None = None,
         problems: Problems | None = None,
     ) -> None:
         self.settings = settings
@@ -127,9 +132,15 @@ class MemoryManager:
             cache_size=settings.embedding_cache_size,
             space_of=self._space_of if settings.late_interaction else None,
         )
-        self._searcher = Searcher(self.store, self.embeddings, settings.zone)
+        self.reranker = reranker
+        again = None
+        if reranker is not None:
+            seconds = settings.reranker_ms / 1000
+            again = Reranking(reranker, self.problems, number=settings.reranker_hits, seconds=seconds)
+        self._searcher = Searcher(self.store, self.embeddings, settings.zone, again)
         searcher = TieredSearcher(self.store, self._searcher)
         self.blocks = BlockManager(self.store, settings, redactor)
+        self.calibration = CalibrationService(self.store, self._searcher, clock)
         self.recall = RecallManager(self.store, settings, redactor, searcher)
         self.archival = PassageManager(
             self.store, settings, clock, redactor, self.embeddings, searcher, self.blocks.untrusted
@@ -192,10 +203,17 @@ class MemoryManager:
         settings = self.settings.model_copy(update=named)
         # The model is shared, and what is off about it; all other problems are this user's own.
         problems = Problems()
-        if (off := self.problems.all().get(EMBEDDING_PROBLEM)) is not None:
-            problems.set(EMBEDDING_PROBLEM, off)
+        for subject in (EMBEDDING_PROBLEM, RERANKING_PROBLEM):
+            if (off := self.problems.all().get(subject)) is not None:
+                problems.set(subject, off)
         return MemoryManager(
-            settings, self.database, clock=self.clock, embedder=self.embedder, llm=self._given_llm, problems=problems
+            settings,
+            self.database,
+            clock=self.clock,
+            embedder=self.embedder,
+            llm=self._given_llm,
+            reranker=self.reranker,
+            problems=problems,
         )
 
     def tools(self) -> list[Tool]:
@@ -270,6 +288,7 @@ class MemoryManager:
             "consolidate_memory": self.consolidation.run_job,
             "weekly_review": self.review.run,
             "index_upkeep": self.indexes.run,
+            "calibrate_search": self.calibration.run,
             "retention": self.retention.run,
         }
         return build_jobs(self.settings, functions)

@@ -9,16 +9,19 @@ from mira_ltmemory.composition.degraded import DegradedMemory
 from mira_ltmemory.composition.manager import MemoryManager
 from mira_ltmemory.config import MemoryConfig, load_config, override
 from mira_ltmemory.embedding.onnx import OnnxEmbedder
+from mira_ltmemory.embedding.reranker import OnnxReranker
 from mira_ltmemory.errors import EmbeddingError, LtMemoryError
 from mira_ltmemory.llm.patient import PatientLLM, RateLimit
 from mira_ltmemory.protocols import (
     LLM,
     Clock,
     Embedder,
+    Reranker,
     SystemClock,
 )
 from mira_ltmemory.services.embeddings import PROBLEM as EMBEDDING_PROBLEM
 from mira_ltmemory.services.problems import Problems
+from mira_ltmemory.services.search.rerank import PROBLEM as RERANKING_PROBLEM
 from mira_ltmemory.store.database import open_database
 
 
@@ -56,6 +59,7 @@ def open_memory(
             clock=clock or SystemClock(),
             embedder=embedder or _embedder(settings, problems),
             llm=llm or _language_model(settings, host_llm),
+            reranker=_reranker(settings, problems),
             problems=problems,
         )
     except BaseException:
@@ -99,6 +103,16 @@ def open_embedder(settings: MemoryConfig) -> OnnxEmbedder:
         batch_size=settings.embedding_batch_size,
         threads=settings.embedding_threads,
     )
+
+
+def _reranker(settings: MemoryConfig, problems: Problems) -> Reranker | None:
+    if settings.reranker_path is None:
+        return None
+    try:
+        return OnnxReranker(settings.reranker_path)
+    except EmbeddingError as error:
+        problems.set(RERANKING_PROBLEM, f"off: {error}")
+        return None
 
 
 def _embedder(settings: MemoryConfig, problems: Problems) -> Embedder | None:

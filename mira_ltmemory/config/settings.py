@@ -102,6 +102,14 @@ class MemoryConfig(BaseSettings):
     late_interaction: bool = Field(
         True, description="Whether the words of a query are compared with those of each text, by vectors of their own."
     )
+    reranker_path: Path | None = Field(
+        None,
+        description="A cross-encoder as ONNX file, with its tokenizer beside it, that re-ranks the best hits.",
+    )
+    reranker_ms: int = Field(
+        300, ge=10, le=60_000, description="Milliseconds that it may take for a query; then the first ranking stands."
+    )
+    reranker_hits: int = Field(20, ge=2, le=100, description="Hits that it re-ranks.")
     max_search_results: int = Field(10, ge=1, le=50, description="Hits of a search that names no limit.")
 
     # Batch processing and consolidation
@@ -155,7 +163,7 @@ class MemoryConfig(BaseSettings):
         2000, ge=500, le=50_000, description="Characters of the prompt for memories about the last message, at most."
     )
     prompt_relevant_probability: float = Field(
-        0.5, ge=0, le=1, description="How likely a memory must be relevant to be shown without being asked for."
+        0.15, ge=0, le=1, description="How likely a memory must be relevant to be shown without being asked for."
     )
     prompt_insights_chars: int = Field(
         1000, ge=500, le=50_000, description="Characters of the prompt for recent insights, at most."

@@ -75,6 +75,7 @@ class AutomationSettings(_Switches):
     health_check: AutomationSetting = _automation("0 */6 * * *")
     consolidate_memory: AutomationSetting = _automation("0 2 * * *")
     weekly_review: AutomationSetting = _automation("0 0 * * 0")
+    calibrate_search: AutomationSetting = _automation("30 2 * * *")
     retention: AutomationSetting = _automation("45 3 * * *")
     index_upkeep: AutomationSetting = _automation("15 4 * * 0")
 

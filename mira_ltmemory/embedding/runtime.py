@@ -29,8 +29,8 @@ class Runtime:
 
     def __init__(self, model_path: Path, tokenizer_path: Path, max_tokens: int, threads: int) -> None:
         self.threads = threads
-        self.tokenizer = _load_tokenizer(tokenizer_path, max_tokens)
-        self.session = _load_session(model_path)
+        self.tokenizer = load_tokenizer(tokenizer_path, max_tokens)
+        self.session = load_session(model_path)
         self._inputs = [item.name for item in self.session.get_inputs()]
 
     def run(self, tokens: Sequence[Sequence[int]]) -> NDArray[np.float32]:
@@ -94,7 +94,8 @@ def foreign_errors(doing: str) -> Iterator[None]:
         raise EmbeddingError(f"Cannot {doing}: {type(error).__name__}: {error}") from error
 
 
-def _load_session(model_path: Path) -> Any:
+def load_session(model_path: Path) -> Any:
+    """Open a model, to be run by one thread at a time for each call. Raises ``EmbeddingError``."""
     with foreign_errors(f"load the model {model_path}"):
         import onnxruntime
 
@@ -107,7 +108,8 @@ def _load_session(model_path: Path) -> Any:
         return onnxruntime.InferenceSession(str(model_path), options, providers=["CPUExecutionProvider"])
 
 
-def _load_tokenizer(folder: Path, max_tokens: int) -> Any:
+def load_tokenizer(folder: Path, max_tokens: int) -> Any:
+    """Open the tokenizer of a folder, which cuts and does not pad. Raises ``EmbeddingError``."""
     with foreign_errors(f"load the tokenizer in {folder}"):
         file = folder / "tokenizer.json"
         if file.is_file():

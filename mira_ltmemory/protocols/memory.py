@@ -109,7 +109,7 @@ class Conflicting:
 class Hit:
     """One row that a search found. ``score`` orders hits of one search and means nothing across searches.
 
-    ``probability`` is the calibrated chance that the hit is relevant, where the store is calibrated.
+    ``probability`` is the chance that the hit is relevant, as it is usual or, where it was measured, in this store.
     ``features`` explains the score by name. A passage has its ``category``, and from and until when it holds where
     that is known.
     """
@@ -140,12 +140,15 @@ class SearchResult:
     """The hits of one search, best first, and what the reader has to know about it.
 
     ``total`` counts the rows that the filter left to be searched. ``notes`` tells in sentences what
-    limited the search (words only, nothing likely to be relevant, ...).
+    limited the search (words only, nothing likely to be relevant, ...). ``likely`` is false where no hit is likely to
+    be what was asked for; ``calibrated`` says whether that was measured in this store.
     """
 
     hits: tuple[Hit, ...]
     total: int
     notes: tuple[str, ...] = ()
+    likely: bool = True
+    calibrated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

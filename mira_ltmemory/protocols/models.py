@@ -74,6 +74,17 @@ class TokenEmbedder(Embedder, Protocol):
         ...
 
 
+class Reranker(Protocol):
+    """Reads a query and a text together, and tells how relevant the text is."""
+
+    def score(self, query: str, texts: Sequence[str], seconds: float) -> list[float] | None:
+        """Return a number for each text, higher is better, or none where ``seconds`` did not suffice.
+
+        Raises ``EmbeddingError``.
+        """
+        ...
+
+
 class Clock(Protocol):
     """Tells the time. Everything that asks for the time asks a clock, so that tests can move it."""
 

@@ -72,6 +72,7 @@ VOCABULARY = {
     "cold_texts": frozenset({"kind"}),
     "consolidation_marks": frozenset({"step"}),
     "token_vectors": frozenset({"kind"}),
+    "search_calibrations": frozenset({"kind", "way"}),
     "tombstones": frozenset({"kind"}),
     "batch_conversations": frozenset({"lease_owner"}),
     "batch_messages": frozenset({"state"}),

@@ -15,6 +15,7 @@ from mira_ltmemory.errors import InvalidArgument
 from mira_ltmemory.protocols import Change, Clock, Json
 from mira_ltmemory.store.batches import BatchRows
 from mira_ltmemory.store.blocks import BlockRows
+from mira_ltmemory.store.calibrations import CalibrationRows
 from mira_ltmemory.store.cold import ColdRows
 from mira_ltmemory.store.consolidation import ConsolidationRows
 from mira_ltmemory.store.context import ContextRows
@@ -80,6 +81,7 @@ class SqlUnitOfWork:
         self.review = ReviewRows(self)
         self.vectors = VectorRows(self)
         self.tokens = TokenRows(self)
+        self.calibrations = CalibrationRows(self)
         self.words = WordRows(self)
         self.search = SearchRows(self)
         self.canaries = CanaryRows(self)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from mira_ltmemory.bench.retrieval import figures
+from mira_ltmemory.bench.retrieval import Outcome, Stranger, abstention_table, figures
 from mira_ltmemory.bench.retrieval_data import read_cases
 from mira_ltmemory.cli.app import app
 from mira_ltmemory.config import MemoryConfig
@@ -100,3 +100,10 @@ def test_the_command_prints_the_figures_and_leaves_nothing_behind(
     [outcome] = json.loads(out.read_text())
     assert outcome["figures"]["R@5"] == 1.0
     assert list(place.iterdir()) == []
+
+
+def test_questions_of_another_conversation_are_told_apart() -> None:
+    outcomes = [Outcome("d", "single", str(n), figures(["a"], frozenset("a")), likely=n > 0) for n in range(4)]
+    strange = [Stranger("d", str(n), likely=False) for n in range(2)]
+    table = abstention_table([*outcomes, Outcome("d", "adversarial", "x", {}, likely=False)], strange)
+    assert [list(column.cells) for column in table.columns] == [["d"], ["4"], ["2"], ["0.250"], ["1.000"]]

@@ -36,10 +36,12 @@ def retrieval(
     screen = console()
     cases = read_cases(data, load_config(**target.settings).zone)
     with temporary_memory(target.settings, place) as memory, bars(screen) as progress:
-        outcomes, timing = bench.measure(memory, cases, progress)
+        outcomes, strange, timing = bench.measure(memory, cases, progress)
     if out is not None:
         out.write_text(json.dumps([asdict(each) for each in outcomes], indent=1), "utf-8")
     screen.print(f"{sum(len(case.messages) for case in cases)} messages of {len(cases)} conversations; {machine()}")
     screen.print(bench.outcome_table(outcomes))
+    if strange:
+        screen.print(bench.abstention_table(outcomes, strange))
     if timing.seconds:
         screen.print(f"A search took {timing.median * 1000:.1f} ms (median), {timing.p95 * 1000:.1f} ms (95th).")

@@ -126,6 +126,9 @@ TELLS_TIME = (
 NAME_INSIDE = re.compile(r" (?<=[a-z0-9,;:'’] )[A-Z][A-Za-z]+")
 """A capital letter in the middle of a sentence, with the space before it (which makes the search quick)."""
 
+WRITTEN_AS_NAME = re.compile(r"(?<=[\w,'’] )[A-Z][a-z]+|\b[A-Z][a-z]+(?=['’]s\b)")
+"""A capital letter behind another word, or before a possessive ending."""
+
 _MARKS = str.maketrans(dict.fromkeys('.,;:!?()[]"*_/-\n', " ") | {"’": "'"})
 
 

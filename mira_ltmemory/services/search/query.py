@@ -10,7 +10,7 @@ from datetime import UTC, datetime, tzinfo
 from mira_ltmemory.protocols import Kind, Role
 from mira_ltmemory.services.search import english as en
 from mira_ltmemory.services.search.periods import Period, periods_in
-from mira_ltmemory.store.analysis import STOP_WORDS, bare, query_terms, term_of, words
+from mira_ltmemory.store.analysis import STOP_WORDS, bare, fold, query_terms, term_of, words
 
 _NAMED = re.compile(r"\w+(?:['’](?!s\b)\w+)*")
 _MIN_SHORT, _MIN_NICKNAME = 3, 4
@@ -46,7 +46,7 @@ class Query:
 
     ``people`` are speakers of the store, in order; the first is whom it is about. ``owner``: it is about the user
     himself. ``assistant``: about what the assistant said; ``assistant_named``: and it says so, not "you".
-    ``when`` and ``named``: it wants a time, or a name.
+    ``when`` and ``named``: it wants a time, or a name. ``names`` are words of it, folded, that are written as names.
     """
 
     rewritten: str = ""
@@ -61,6 +61,7 @@ class Query:
     sides: bool = False
     periods: tuple[Period, ...] = ()
     known_names: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
     zone: tzinfo = UTC
 
 
@@ -73,7 +74,9 @@ def analyse(text: str, voices: Voices, now: datetime, zone: tzinfo = UTC, kind: 
     when, named = bool(en.ASKS_WHEN.match(text)), bool(en.ASKS_NAME.search(text))
     if kind is not Kind.MESSAGE:
         terms = telling(text, ())
-        return Query(rewritten=text, terms=terms, when=when, named=named, periods=periods, zone=zone)
+        return Query(
+            rewritten=text, terms=terms, when=when, named=named, periods=periods, names=names_in(text, terms), zone=zone
+        )
     found = people_in(text, voices.people)
     core = en.POLITE.sub("", text)
     user = bool(en.THE_USER.search(text))
@@ -87,9 +90,11 @@ def analyse(text: str, voices: Voices, now: datetime, zone: tzinfo = UTC, kind: 
     assistant_named = bool(en.THE_ASSISTANT.search(text))
     if assistant_named:
         ignored.append("assistant")
+    terms = telling(text, ignored)
     return Query(
         rewritten=rewritten(text, found),
-        terms=telling(text, ignored),
+        terms=terms,
+        names=names_in(text, terms),
         people=people,
         owner=owner,
         assistant=not people and not user and (assistant_named or bool(en.ASKS_ASSISTANT.search(core))),
@@ -110,6 +115,13 @@ def telling(text: str, ignored: Iterable[str]) -> dict[str, int]:
     without = {term_of(word) for name in ignored for word in words(name)}
     left = {word: term for word, term in asked.items() if term not in without} or asked
     return {word: term for word, term in left.items() if bare(word) not in en.META_WORDS} or left
+
+
+def names_in(text: str, terms: Iterable[str]) -> frozenset[str]:
+    """The words among ``terms`` that the text writes as names, wherever they are not the first word of it."""
+    written = {bare(fold(match.group())) for match in en.WRITTEN_AS_NAME.finditer(text)}
+    written -= {*en.MONTHS, *en.WEEKDAYS}
+    return frozenset(word for word in terms if bare(word) in written)
 
 
 def people_in(text: str, speakers: Sequence[str]) -> list[tuple[str, str]]:

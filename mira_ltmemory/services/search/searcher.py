@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -11,9 +12,12 @@ import numpy as np
 from mira_ltmemory.errors import InvalidArgument
 from mira_ltmemory.protocols import Filter, Hit, Kind, Origin, Role, SearchResult, TokenVectors
 from mira_ltmemory.services.search.late import Late, asked_tokens
+from mira_ltmemory.services.search.likely import UNLIKELY, Judged, judge, probabilities, strength, way_of
 from mira_ltmemory.services.search.periods import MAX_PERIODS
 from mira_ltmemory.services.search.query import Query, Voices, analyse
 from mira_ltmemory.services.search.rank import Ranking, rank
+from mira_ltmemory.services.search.rerank import Reranking
+from mira_ltmemory.store.calibrations import Way
 from mira_ltmemory.store.search import CandidateQuery, Candidates, Centre, Details, Speakers
 from mira_ltmemory.store.unit_of_work import Store
 
@@ -28,6 +32,7 @@ MAX_QUERY_CHARS = 4_000
 
 MAX_LIMIT = 1_000
 CANDIDATES = 100
+MEASURED = 50
 
 WORDS_ONLY = "Searched by words only: there is no embedding model at hand."
 NOT_EMBEDDED = "Some rows have no vector and were found by their words only."
@@ -78,8 +83,15 @@ class Prepared:
 class Searcher:
     """Searches the messages and passages of one user."""
 
-    def __init__(self, store: Store, embeddings: QueryEmbedder | None, zone: tzinfo = UTC) -> None:
+    def __init__(
+        self,
+        store: Store,
+        embeddings: QueryEmbedder | None,
+        zone: tzinfo = UTC,
+        reranking: Reranking | None = None,
+    ) -> None:
         self._store = store
+        self._reranking = reranking
         self._embeddings = embeddings
         self._zone = zone
         self._speakers = Speakers()  # replaced as a whole: several threads may search
@@ -106,18 +118,38 @@ class Searcher:
         if asked is None:
             return self._newest(kind, filter, limit)
         with self._store.read() as unit:
-            found = unit.search.candidates(replace(asked.wanted, centre=self._centres.get(kind)))
-            if found.centre is not None:
-                self._centres[kind] = found.centre
-            ranking = rank(found, asked.read, asked.late(unit, found))
-            chosen = in_order(found, ranking, min_cosine)[:limit]
+            found, ranking = self._ranked(unit, asked)
+            again = self._reranking if width is None else None
+            chosen = in_order(found, ranking, min_cosine)[: limit if again is None else max(limit, again.number)]
             details = unit.search.details(kind, [found.rows[index].id for index in chosen])
-        hits = [
-            as_hit(kind, details[id], float(ranking.scores[index]), ranking.of(index))
-            for index in chosen
-            if (id := found.rows[index].id) in details
-        ]
-        return SearchResult(hits=tuple(hits), total=found.total, notes=asked.notes_on(found))
+            judged = judge(unit, kind, found, ranking, asked.read)
+        result = as_result(kind, asked, found, ranking, chosen, details, judged)
+        if again is None:
+            return result
+        hits, notes = again.apply(query, result.hits)
+        return replace(result, hits=hits[:limit], notes=(*result.notes, *notes))
+
+    def measure(self, kind: Kind, query: str) -> tuple[Way, float] | None:
+        """How strong the find for a query is, and what it went by; none where there is nothing to find."""
+        asked = self.prepare(kind, query, Filter(), MEASURED)
+        if asked is None:
+            return None
+        with self._store.read() as unit:
+            found, ranking = self._ranked(unit, asked)
+        return (way_of(ranking), strength(found, ranking, asked.read)) if found.rows else None
+
+    def people(self) -> list[str]:
+        """The speakers of the messages that have a name."""
+        with self._store.read() as unit:
+            self._speakers = unit.search.speakers(self._speakers)
+        return Voices(self._speakers.pairs).people
+
+    def _ranked(self, unit: SqlUnitOfWork, asked: Prepared) -> tuple[Candidates, Ranking]:
+        kind = asked.wanted.kind
+        found = unit.search.candidates(replace(asked.wanted, centre=self._centres.get(kind)))
+        if found.centre is not None:
+            self._centres[kind] = found.centre
+        return found, rank(found, asked.read, asked.late(unit, found))
 
     def prepare(self, kind: Kind, query: str, filter: Filter, limit: int, width: int | None = None) -> Prepared | None:
         """Read and embed a query; none for a blank one. Raises ``InvalidArgument`` for the limit."""
@@ -202,7 +234,35 @@ def in_order(found: Candidates, ranking: Ranking, min_cosine: float | None) -> l
     )
 
 
-def as_hit(kind: Kind, row: Details, score: float, features: dict[str, float]) -> Hit:
+def as_result(
+    kind: Kind,
+    asked: Prepared,
+    found: Candidates,
+    ranking: Ranking,
+    chosen: Sequence[int],
+    details: Mapping[str, Details],
+    judged: Judged,
+) -> SearchResult:
+    """The chosen candidates as a result, each with how likely it is; those that are gone by now are left out."""
+    chances = probabilities([float(ranking.scores[index]) for index in chosen], judged.beyond)
+    hits = tuple(
+        as_hit(kind, details[id], float(ranking.scores[index]), ranking.of(index), chance)
+        for index, chance in zip(chosen, chances, strict=True)
+        if (id := found.rows[index].id) in details
+    )
+    notes = asked.notes_on(found)
+    if hits and not judged.likely:
+        notes = (*notes, UNLIKELY)
+    return SearchResult(
+        hits=hits,
+        total=found.total,
+        notes=notes,
+        likely=bool(hits) and judged.likely,
+        calibrated=judged.chance.measured,
+    )
+
+
+def as_hit(kind: Kind, row: Details, score: float, features: dict[str, float], probability: float | None = None) -> Hit:
     """A row as a hit."""
     return Hit(
         kind=kind,
@@ -217,6 +277,7 @@ def as_hit(kind: Kind, row: Details, score: float, features: dict[str, float]) -
         external_id=row.external_id,
         tags=row.tags,
         features=features,
+        probability=probability,
         category=row.category,
         valid_from=row.valid_from,
         valid_until=row.valid_until,

@@ -7,17 +7,15 @@ from itertools import zip_longest
 
 from mira_ltmemory.errors import InvalidArgument
 from mira_ltmemory.protocols import Filter, Kind, SearchResult
+from mira_ltmemory.services.search.likely import UNLIKELY, judge
 from mira_ltmemory.services.search.rank import rank
-from mira_ltmemory.services.search.searcher import Searcher, as_hit, in_order
+from mira_ltmemory.services.search.searcher import Searcher, as_result, in_order
 from mira_ltmemory.store.unit_of_work import Store
 
 HOT, COLD = "hot", "cold"
 
 FELL_BACK = "Nothing likely was found in current memory: hits of tier 'cold' are from cold storage (old, seldom used)."
 COLD_ONLY = "Searched in cold storage: old memories that were seldom used."
-
-UNLIKELY = 0.5
-"""Hits that are all less probable than this are no answer: cold storage is looked into."""
 
 
 class TieredSearcher:
@@ -40,7 +38,7 @@ class TieredSearcher:
         plain = replace(filter, tiers=())
         if not filter.tiers:
             found = self._searcher.search(kind, query, plain, limit, min_cosine=min_cosine)
-            if _is_likely(found) or not query.strip() or not self._has_cold(kind):
+            if found.likely or not query.strip() or not self._has_cold(kind):
                 return found
             older = self._cold(kind, query, plain, limit, min_cosine)
             return _joined(found, older, limit, FELL_BACK) if older.hits else found
@@ -73,22 +71,16 @@ class TieredSearcher:
             ranking = rank(found, asked.read)
             chosen = in_order(found, ranking, min_cosine)[:limit]
             details = unit.search.details(kind, [found.rows[index].id for index in chosen])
-        hits = [
-            replace(as_hit(kind, details[id], float(ranking.scores[index]), ranking.of(index)), tier=COLD)
-            for index in chosen
-            if (id := found.rows[index].id) in details
-        ]
-        return SearchResult(hits=tuple(hits), total=found.total, notes=asked.notes_on(found))
-
-
-def _is_likely(found: SearchResult) -> bool:
-    """Whether a hit may be the answer; where nothing is calibrated, any hit may."""
-    return any(hit.probability is None or hit.probability >= UNLIKELY for hit in found.hits)
+            judged = judge(unit, kind, found, ranking, asked.read)
+        result = as_result(kind, asked, found, ranking, chosen, details, judged)
+        return replace(result, hits=tuple(replace(hit, tier=COLD) for hit in result.hits))
 
 
 def _joined(found: SearchResult, older: SearchResult, limit: int, note: str | None) -> SearchResult:
     """Both results in one, in turn: scores of two tiers, of which one knows less of its rows, cannot be compared."""
     pairs = zip_longest(found.hits, older.hits)
     hits = [hit for pair in pairs for hit in pair if hit is not None]
+    likely = found.likely or older.likely
     notes = dict.fromkeys([*([note] if note else []), *found.notes, *older.notes])
-    return replace(found, hits=tuple(hits[:limit]), total=found.total + older.total, notes=tuple(notes))
+    told = tuple(each for each in notes if each != UNLIKELY or not likely)
+    return replace(found, hits=tuple(hits[:limit]), total=found.total + older.total, notes=told, likely=likely)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy import (
+    REAL,
     BigInteger,
     ForeignKeyConstraint,
     Index,
@@ -75,6 +76,22 @@ class TokenVector(Base, table=True):
     model_id: int = Field(primary_key=True, sa_type=SmallInteger)
     content_hash: UUID = Field(primary_key=True)
     tokens: bytes
+
+
+class SearchCalibration(Base, table=True):
+    """How strong a find by chance is, of searches that go by words alone, by vectors, or by those of words too."""
+
+    __tablename__ = "search_calibrations"
+    __table_args__ = (to_user(),)
+
+    user_id: UUID = Field(primary_key=True)
+    kind: str = Field(primary_key=True, sa_type=Text)
+    way: str = Field(primary_key=True, sa_type=Text)
+    mean: float = Field(sa_type=REAL)
+    spread: float = Field(sa_type=REAL)
+    questions: int
+    documents: int = Field(sa_type=BigInteger, nullable=False)
+    measured_at: datetime = Field(sa_type=Timestamp, nullable=False)
 
 
 class PendingEmbedding(Base, table=True):
