@@ -109,7 +109,7 @@ class Conflicting:
 class Hit:
     """One row that a search found. ``score`` orders hits of one search and means nothing across searches.
 
-    ``probability`` is the chance that the hit is relevant, as it is usual or, where it was measured, in this store.
+    ``probability`` is the calibrated chance that the hit is relevant, where the store is calibrated.
     ``features`` explains the score by name. A passage has its ``category``, and from and until when it holds where
     that is known.
     """
@@ -141,7 +141,7 @@ class SearchResult:
 
     ``total`` counts the rows that the filter left to be searched. ``notes`` tells in sentences what
     limited the search (words only, nothing likely to be relevant, ...). ``likely`` is false where no hit is likely to
-    be what was asked for; ``calibrated`` says whether that was measured in this store.
+    be what was asked for; ``calibrated`` says whether that was measured in this store, or goes by what is usual.
     """
 
     hits: tuple[Hit, ...]

@@ -134,7 +134,7 @@ def test_a_memory_tells_what_it_does_not_hold(memory: MemoryManager, number: int
     fill(memory, number)
     before = memory.recall.search(ASKED[0])
     assert (before.calibrated, before.likely) == (False, True)
-    assert before.hits[0].probability is not None
+    assert before.hits[0].probability is None
     report = run(memory)
     assert report.counts["calibrated"] == (1 if number >= LEAST_DOCUMENTS else 0)
     result = memory.recall.search(ASKED[0])
@@ -144,7 +144,8 @@ def test_a_memory_tells_what_it_does_not_hold(memory: MemoryManager, number: int
     foreign = memory.recall.search(FOREIGN[0])
     assert UNLIKELY in foreign.notes
     assert UNLIKELY not in result.notes
-    assert foreign.hits[0].probability < 0.5 < result.hits[0].probability  # type: ignore[operator]
+    if result.calibrated:
+        assert foreign.hits[0].probability < 0.1 < result.hits[0].probability  # type: ignore[operator]
 
 
 def test_five_messages_are_not_all_doubted_and_nothing_is_claimed(memory: MemoryManager) -> None:

@@ -33,6 +33,7 @@ UNLIKELY = "Nothing of this is likely to be what was asked for."
 # What one unit of each adds to the strength of a find: fitted on public conversations, then rounded by hand.
 _MATCH, _BEST, _LEAD, _UNKNOWN = 10.0, 0.1, 0.6, 2.25
 _FIELD = slice(20, 60)  # the ranks that stand for everything else
+_FEW, _USUAL_LEAD = 4, 4.0
 _USUAL_MATCH, _USUAL_GUESS, _GUESS_DRAWN = 0.5, 0.59, 2.2
 
 # The usual strength of a find by chance. A memory's own is believed by a quarter only: some of the foreign questions
@@ -84,9 +85,9 @@ def strength(found: Candidates, ranking: Ranking, query: Query) -> float:
     if not shown.any():
         return 0.0
     scores = np.sort(ranking.scores[shown])[::-1]
-    # Among few, the worse half is the field.
+    # Among few, the worse half is the field; among very few there is none.
     field = scores[_FIELD] if len(scores) > _FIELD.start else scores[len(scores) // 2 :]
-    lead = float(scores[0] - field.mean())
+    lead = float(scores[0] - field.mean()) if len(scores) >= _FEW else _USUAL_LEAD
     match = float(_matches(ranking)[shown].max())
     return _MATCH * match + _BEST * float(scores[0]) + _LEAD * lead - _UNKNOWN * unknown_names(found, query)
 

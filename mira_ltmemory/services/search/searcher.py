@@ -243,8 +243,13 @@ def as_result(
     details: Mapping[str, Details],
     judged: Judged,
 ) -> SearchResult:
-    """The chosen candidates as a result, each with how likely it is; those that are gone by now are left out."""
-    chances = probabilities([float(ranking.scores[index]) for index in chosen], judged.beyond)
+    """The chosen candidates as a result; those that are gone by now are left out.
+
+    Each has how likely it is, where that was measured in this memory.
+    """
+    chances: Sequence[float | None] = [None] * len(chosen)
+    if judged.chance.measured:
+        chances = probabilities([float(ranking.scores[index]) for index in chosen], judged.beyond)
     hits = tuple(
         as_hit(kind, details[id], float(ranking.scores[index]), ranking.of(index), chance)
         for index, chance in zip(chosen, chances, strict=True)
