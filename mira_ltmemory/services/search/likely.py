@@ -36,13 +36,13 @@ _FIELD = slice(20, 60)  # the ranks that stand for everything else
 _FEW, _USUAL_LEAD = 4, 4.0
 _USUAL_MATCH, _USUAL_GUESS, _GUESS_DRAWN = 0.5, 0.59, 2.2
 
-# The usual strength of a find by chance. A memory's own is believed by a quarter only: some of the foreign questions
+# The usual strength of a find by chance. A memory's own is believed by a fifth only: some of the foreign questions
 # may be answered in it after all, and then chance looks stronger than it is.
-_USUAL_MEAN, _USUAL_SPREAD, _OWN_SHARE = 6.9, 1.6, 0.25
-_LIKELY, _LIKELY_UNMEASURED = 1.3, 0.9
+_USUAL_MEAN, _USUAL_SPREAD, _OWN_SHARE = 7.2, 1.7, 0.2
+_LIKELY, _LIKELY_UNMEASURED = 1.15, 0.9
 
 # Log-odds that a hit is relevant: for the best of a find by chance, for each spread beyond, and behind the best score.
-_BASE, _BEYOND, _BEHIND = -3.65, 0.9, 0.95
+_BASE, _BEYOND, _BEHIND = -3.3, 0.9, 0.95
 
 _ASKED_AS = "the user"
 
