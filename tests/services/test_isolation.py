@@ -186,6 +186,8 @@ def test_no_tool_and_no_prompt_shows_or_changes_the_victims_memory(two: TwoUsers
         "start_datetime": ["2000-01-01"], "end_datetime": ["2030-01-01"],
         "include_old": [True],
         "type": ["person", "place"],
+        "categories": [["note"], ["fact", "window"]],
+        "include_ended": [True],
         "path": ["/memories", "/memories/human"],
     }  # fmt: skip
     for tool in two.thief.tools():
