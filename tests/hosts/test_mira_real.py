@@ -97,5 +97,6 @@ def test_config_and_language_model(play: Any) -> None:
     # Before 3e1a230 MIRA has no memory section that could be set.
     assert found["same"] and found["published"][0] == (7 if found["section"] else 10)
     assert found["published"][1:] == ["America/Chicago", "America/Chicago"]
-    assert found["ollama"] == [9, 9]
+    shown, named = found["ollama"]
+    assert shown == named >= 9
     assert found["llm"] == ["An answer.", True, "end_turn"]
