@@ -184,7 +184,7 @@ def test_no_tool_and_no_prompt_shows_or_changes_the_victims_memory(two: TwoUsers
         **victims_values(two), "expected_version": [1], "top_k": [50], "command": ["view"],
         "tag_match_mode": ["any", "all"], "roles": [["user"]], "start_date": ["2000-01-01"], "end_date": ["2030-01-01"],
         "start_datetime": ["2000-01-01"], "end_datetime": ["2030-01-01"],
-        "include_old": [True], "include_ended": [True], "categories": [["note", "fact", "window"]],
+        "include_old": [True],
         "type": ["person", "place"],
         "categories": [["note"], ["fact", "window"]],
         "include_ended": [True],
