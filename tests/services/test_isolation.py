@@ -30,6 +30,7 @@ NOT_MEMORY = {
     "store": "the transactions themselves, walked in tests/store",
     "clock": "no user's",
     "embedder": "texts in, vectors out; shared",
+    "reranker": "texts in, numbers out; shared",
     "llm": "no user's",
     "live": "the host's live messages",
     "problems": "sentences in memory, one object for each user",
@@ -57,6 +58,7 @@ def victims_values(two: TwoUsers) -> dict[str, list[Any]]:
     plan: ErasurePlan = two.victim.erasure.preview(subject=two.token)
     return {
         "change": [BY_USER],
+        "categories": [["note"]],
         "change_set_id": [last, 2],
         "at": [now, last, name, "shared name"],
         "before": [now],

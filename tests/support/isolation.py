@@ -15,6 +15,7 @@ from sqlalchemy.pool import NullPool
 from mira_ltmemory.composition import MemoryManager, open_memory
 from mira_ltmemory.config import MemoryConfig
 from mira_ltmemory.protocols import Clock, Embedder, IncomingMessage, Kind, Origin, Role
+from mira_ltmemory.store.calibrations import Calibration, Way
 from mira_ltmemory.store.database import Database
 from mira_ltmemory.store.postings import BLOCK
 
@@ -108,6 +109,7 @@ def make_two(place: dict[str, Any], admin: str, clock: Clock, embedder: Embedder
         unit.uses.record(Kind.PASSAGE, [waiting], clock.now().date())
         unit.consolidation.set_mark("duplicates", 1, waiting, clock.now())
         unit.erasure.bury("message", [uuid.uuid4()], uuid.uuid4(), clock.now())
+        unit.calibrations.put(Calibration(Kind.MESSAGE, Way.TOKENS, 7, 1, 48, 10, clock.now()))
     garden.plant("derived", f"{token} {secret}")
     garden.plant("entity", f"{token} {secret}")
     return TwoUsers(victim, thief, token, secret, admin)
