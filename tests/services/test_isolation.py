@@ -58,7 +58,6 @@ def victims_values(two: TwoUsers) -> dict[str, list[Any]]:
     plan: ErasurePlan = two.victim.erasure.preview(subject=two.token)
     return {
         "change": [BY_USER],
-        "categories": [["note"]],
         "change_set_id": [last, 2],
         "at": [now, last, name, "shared name"],
         "before": [now],
