@@ -12,6 +12,7 @@ from uuid import UUID
 from mira_ltmemory.automations.runner import JobRunner
 from mira_ltmemory.automations.table import build_jobs
 from mira_ltmemory.composition.consolidating import build_consolidation
+from mira_ltmemory.composition.models import open_known
 from mira_ltmemory.config import MemoryConfig
 from mira_ltmemory.protocols import (
     LLM,
@@ -61,6 +62,7 @@ from mira_ltmemory.services.graph.step import GraphStep
 from mira_ltmemory.services.history import HistoryService
 from mira_ltmemory.services.index_upkeep import IndexService
 from mira_ltmemory.services.memory_files import MemoryFiles
+from mira_ltmemory.services.models import ModelService
 from mira_ltmemory.services.passages import PassageManager
 from mira_ltmemory.services.problems import Problems
 from mira_ltmemory.services.recall import RecallManager
@@ -74,6 +76,7 @@ from mira_ltmemory.services.snapshots import SnapshotService
 from mira_ltmemory.services.status import StatusService
 from mira_ltmemory.services.uses import UseService
 from mira_ltmemory.store.database import Database
+from mira_ltmemory.store.embedding_models import note_files
 from mira_ltmemory.store.search import register_model
 from mira_ltmemory.store.tokens import token_space
 from mira_ltmemory.store.unit_of_work import Store
@@ -131,6 +134,17 @@ class MemoryManager:
             batch_size=settings.embedding_batch_size,
             cache_size=settings.embedding_cache_size,
             space_of=self._space_of if settings.late_interaction else None,
+        )
+        self.models = ModelService(
+            self.store,
+            self.embeddings,
+            embedder,
+            self.problems,
+            reopen=partial(open_known, settings),
+            note=partial(note_files, database),
+            max_chars=settings.max_embedded_chars,
+            least_overlap=settings.model_change_overlap,
+            keep_days=settings.old_vectors_days,
         )
         self.reranker = reranker
         again = None
@@ -341,11 +355,12 @@ class MemoryManager:
         return replace(report, summary=summary, counts={**report.counts, "wrong": len(wrong)})
 
     def _process_conversations(self, run: JobRun) -> JobReport:
+        changes = self.models.work(run.progress, run.may_go_on)
         done = self.process_pending(run.progress)
         report = self.batches.run(run.change, run.progress, run.may_go_on)
         done += self.process_pending(run.progress)
         packed = self.recall.pack_words() + self.archival.pack_words()
-        counts = {"embedded": done, "packed": packed, **report.as_counts()}
+        counts = {"embedded": done, "packed": packed, **changes, **report.as_counts()}
         if report.windows and self.settings.entity_extraction_enabled:
             within = Change(run.change.actor, "entity_resolution", parent=report.change_set_id)
             counts["merged_entities"] = len(self.entity_merges.resolve(within))
@@ -390,4 +405,6 @@ class MemoryManager:
         return token_space(self.database, model_id, embedder.token_space)
 
     def _register(self, model: EmbeddingModel) -> int:
-        return register_model(self.database, model)
+        number = register_model(self.database, model)
+        self.models.registered(number, model)
+        return number

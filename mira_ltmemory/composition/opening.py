@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from mira_ltmemory.composition.degraded import DegradedMemory
 from mira_ltmemory.composition.manager import MemoryManager
+from mira_ltmemory.composition.models import open_embedder
 from mira_ltmemory.config import MemoryConfig, load_config, override
-from mira_ltmemory.embedding.onnx import OnnxEmbedder
 from mira_ltmemory.embedding.reranker import OnnxReranker
 from mira_ltmemory.errors import EmbeddingError, LtMemoryError
 from mira_ltmemory.llm.patient import PatientLLM, RateLimit
@@ -90,19 +89,6 @@ def _language_model(settings: MemoryConfig, host_llm: LLM | None) -> LLM | None:
     if llm is None:
         return None
     return PatientLLM(llm, rate_limit=None if per_minute is None else RateLimit(per_minute))
-
-
-def open_embedder(settings: MemoryConfig) -> OnnxEmbedder:
-    """The model that the settings name. Raises ``EmbeddingError`` where it cannot be used."""
-    model_path = settings.onnx_model_path or Path(__file__).parents[1] / "onnx" / "model.onnx"
-    return OnnxEmbedder(
-        model_path,
-        settings.onnx_tokenizer or model_path.parent,
-        dimension=settings.embedding_dim,
-        max_tokens=settings.embedding_max_tokens,
-        batch_size=settings.embedding_batch_size,
-        threads=settings.embedding_threads,
-    )
 
 
 def _reranker(settings: MemoryConfig, problems: Problems) -> Reranker | None:

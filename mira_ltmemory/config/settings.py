@@ -95,6 +95,16 @@ class MemoryConfig(BaseSettings):
     )
     embedding_cache_size: int = Field(2048, ge=0, le=1_000_000, description="Query vectors kept in memory.")
 
+    model_change_overlap: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="Share of the present model's hits that a new one must find too before searches use it.",
+    )
+    old_vectors_days: int = Field(
+        7, ge=0, le=3650, description="Days for which the vectors of a former embedding model are kept."
+    )
+
     # Search
     similarity_threshold: float | None = Field(
         None, ge=-1, le=1, description="Cosine below which archival hits are left out; none ranks without a threshold."

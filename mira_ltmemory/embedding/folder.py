@@ -26,12 +26,21 @@ def check_dimension(model_path: Path, dimension: int) -> None:
             f"The model file {model_path} is missing. Reinstall the package, or set onnx_model_path to a "
             "sentence-transformers model in ONNX form."
         )
-    hidden = _json(model_path.parent / "config.json").get("hidden_size")
-    if isinstance(hidden, int) and hidden != dimension:
+    hidden = hidden_size(model_path)
+    if hidden is not None and hidden != dimension:
         raise EmbeddingError(
             f"The model {model_path} makes vectors of {hidden} dimensions, but embedding_dim is {dimension}: "
             f"set it to {hidden}."
         )
+
+
+def hidden_size(model_path: Path) -> int | None:
+    """The dimension that the model's folder, or the one above it, tells; none where neither does."""
+    for folder in (model_path.parent, model_path.parent.parent):
+        hidden = _json(folder / "config.json").get("hidden_size")
+        if isinstance(hidden, int):
+            return hidden
+    return None
 
 
 def pools_by_first_token(model_path: Path) -> bool:

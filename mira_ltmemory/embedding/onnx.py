@@ -68,6 +68,7 @@ class OnnxEmbedder:
         threads: int = 0,
     ) -> None:
         self._model_path = model_path
+        self._tokenizer_path = tokenizer_path
         self._batch_size = batch_size
         check_dimension(model_path, dimension)
         self._by_first_token = pools_by_first_token(model_path)
@@ -89,6 +90,13 @@ class OnnxEmbedder:
         """
         dimension, max_tokens = self._shape
         return EmbeddingModel(model_name(self._model_path), dimension, sha256(self._model_path), max_tokens)
+
+    @property
+    def files(self) -> tuple[str, str, str]:
+        """The model's file, the tokenizer's folder, and a stamp that changes with the file. Raises ``OSError``."""
+        path = self._model_path.absolute()
+        found = path.stat()
+        return str(path), str(self._tokenizer_path.absolute()), f"{found.st_size}:{found.st_mtime_ns}"
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return float32 of shape ``(len(texts), dimension)``, rows of length 1. Raises ``EmbeddingError``."""

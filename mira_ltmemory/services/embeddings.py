@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from mira_ltmemory.errors import EmbeddingError
@@ -42,6 +43,46 @@ class Embedded(NamedTuple):
     tokens: tuple[TokenVectors, ...] | None = None
 
 
+class ModelInUse:
+    """A model with its number in the database and its token space, each found when first needed. Thread-safe.
+
+    The two belong to the embedder for good, so that no vector is ever stored under another model's number.
+    """
+
+    def __init__(
+        self,
+        embedder: Embedder,
+        register: Callable[[EmbeddingModel], int],
+        space_of: Callable[[int, TokenEmbedder], TokenSpace] | None,
+    ) -> None:
+        self.embedder = embedder
+        self._register = register
+        self._space_of = space_of
+
+    @cached_property
+    def number(self) -> int:
+        """The model's number; registers it. Raises ``StoreError`` and ``EmbeddingError``."""
+        return self._register(self.embedder.model)
+
+    @cached_property
+    def _space(self) -> TokenSpace | None:
+        if self._space_of is None or not isinstance(self.embedder, TokenEmbedder):
+            return None
+        return self._space_of(self.number, self.embedder)
+
+    @property
+    def gives_tokens(self) -> bool:
+        """Whether the words of texts have vectors too."""
+        return self._space_of is not None and isinstance(self.embedder, TokenEmbedder)
+
+    def embed(self, texts: Sequence[str]) -> Embedded:
+        """Embed texts. Raises ``EmbeddingError`` and ``StoreError``."""
+        if self._space is None or not isinstance(self.embedder, TokenEmbedder):
+            return Embedded(self.number, self.embedder.embed(texts))
+        vectors, tokens = self.embedder.embed_tokens(texts, self._space, UNTOLD)
+        return Embedded(self.number, vectors, tuple(tokens))
+
+
 class EmbeddingService:
     """Embeds texts of one user, and keeps nothing where the model cannot be trusted. Thread-safe.
 
@@ -63,31 +104,47 @@ class EmbeddingService:
         space_of: Callable[[int, TokenEmbedder], TokenSpace] | None = None,
     ) -> None:
         self._store = store
-        self._embedder = embedder
         self._register = register
         self._problems = problems
         self._batch_size = batch_size
-        self._model_id: int | None = None
         self._cache_size = cache_size
         self._cache: OrderedDict[str, Embedded] = OrderedDict()
         self._space_of = space_of
-        self._space: TokenSpace | None = None
         self._forgotten = 0
         self._lock = threading.Lock()
+        self._in_use = None if embedder is None else ModelInUse(embedder, register, space_of)
 
     @property
     def available(self) -> bool:
         """Whether there is a model to embed with."""
-        return self._embedder is not None
+        return self._in_use is not None
 
     @property
     def model(self) -> tuple[int, int] | None:
         """Number and dimension of the model in use; none where there is none. Raises ``StoreError``."""
-        return None if self._embedder is None else (self._known_model(self._embedder), self._embedder.model.dimension)
+        in_use = self._in_use
+        return None if in_use is None else (in_use.number, in_use.embedder.model.dimension)
+
+    @property
+    def embedder(self) -> Embedder | None:
+        """The model in use itself; none where there is none."""
+        return None if self._in_use is None else self._in_use.embedder
+
+    def use(self, embedder: Embedder | None) -> None:
+        """Embed with another model, or with none, from now on; what was remembered of the former is forgotten."""
+        with self._lock:
+            self._in_use = None if embedder is None else ModelInUse(embedder, self._register, self._space_of)
+            self._cache.clear()
+            self._forgotten += 1
+
+    def with_model(self, embedder: Embedder) -> ModelInUse:
+        """Another model beside the one in use, with all that vectors are stored with."""
+        return ModelInUse(embedder, self._register, self._space_of)
 
     def model_id(self) -> int | None:
         """The number of the model that searches use; none where there is no model. Raises ``StoreError``."""
-        return None if self._embedder is None else self._known_model(self._embedder)
+        in_use = self._in_use
+        return None if in_use is None else in_use.number
 
     def embed_query(self, text: str) -> EmbeddedQuery | None:
         """Return the vectors of a query, or none where search must do with words."""
@@ -99,10 +156,11 @@ class EmbeddingService:
 
     def embed_now(self, texts: Sequence[str]) -> Embedded | None:
         """Return the vectors of texts, or none where the model cannot be used."""
-        if self._embedder is None:
+        in_use = self._in_use
+        if in_use is None:
             return None
         try:
-            embedded = self._cached(self._embedder, texts) if len(texts) == 1 else self._embed(self._embedder, texts)
+            embedded = self._cached(in_use, texts) if len(texts) == 1 else in_use.embed(texts)
         except EmbeddingError as error:
             self._problems.set(PROBLEM, f"off: {error}")
             return None
@@ -118,7 +176,7 @@ class EmbeddingService:
             unit.vectors.drop_orphans()
             total = unit.vectors.pending_count()
         done = 0
-        while self._embedder is not None and done < total:
+        while self._in_use is not None and done < total:
             with self._store.read() as unit:
                 waiting = unit.vectors.pending(self._batch_size * 8)
             if not waiting:
@@ -135,11 +193,12 @@ class EmbeddingService:
 
     def enqueue_missing(self, max_chars: int) -> int:
         """Enqueue every text of at most ``max_chars`` characters that the present model has not embedded."""
-        if self._embedder is None:
+        in_use = self._in_use
+        if in_use is None:
             return 0
-        model_id = self._known_model(self._embedder)
+        number = in_use.number
         with self._store.upkeep() as unit:
-            return unit.vectors.enqueue_missing(model_id, max_chars, tokens=self._gives_tokens(self._embedder))
+            return unit.vectors.enqueue_missing(number, max_chars, tokens=in_use.gives_tokens)
 
     def forget(self) -> None:
         """Forget the texts and vectors that are kept in memory."""
@@ -152,7 +211,7 @@ class EmbeddingService:
         with self._lock:
             return list(self._cache)
 
-    def _cached(self, embedder: Embedder, texts: Sequence[str]) -> Embedded:
+    def _cached(self, in_use: ModelInUse, texts: Sequence[str]) -> Embedded:
         """One text, embedded or remembered. Its readers may write into its vector: each gets a copy."""
         (text,) = texts
         with self._lock:
@@ -161,7 +220,7 @@ class EmbeddingService:
                 self._cache.move_to_end(text)
                 return known._replace(vectors=known.vectors.copy())
             before = self._forgotten
-        embedded = self._embed(embedder, texts)
+        embedded = in_use.embed(texts)
         with self._lock:
             # What was asked to be forgotten meanwhile is not kept.
             if before == self._forgotten:
@@ -169,20 +228,3 @@ class EmbeddingService:
                 while len(self._cache) > self._cache_size:
                     self._cache.popitem(last=False)
         return embedded
-
-    def _embed(self, embedder: Embedder, texts: Sequence[str]) -> Embedded:
-        model_id = self._known_model(embedder)
-        if self._space_of is None or not isinstance(embedder, TokenEmbedder):
-            return Embedded(model_id, embedder.embed(texts))
-        if self._space is None:
-            self._space = self._space_of(model_id, embedder)
-        vectors, tokens = embedder.embed_tokens(texts, self._space, UNTOLD)
-        return Embedded(model_id, vectors, tuple(tokens))
-
-    def _gives_tokens(self, embedder: Embedder) -> bool:
-        return self._space_of is not None and isinstance(embedder, TokenEmbedder)
-
-    def _known_model(self, embedder: Embedder) -> int:
-        if self._model_id is None:
-            self._model_id = self._register(embedder.model)
-        return self._model_id

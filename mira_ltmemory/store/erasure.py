@@ -68,6 +68,7 @@ VOCABULARY = {
     "entity_merges": frozenset({"verdict"}),
     "pending_embeddings": frozenset({"kind"}),
     "vectors": frozenset({"kind"}),
+    "user_models": frozenset({"state"}),
     "uses": frozenset({"kind"}),
     "cold_texts": frozenset({"kind"}),
     "consolidation_marks": frozenset({"step"}),

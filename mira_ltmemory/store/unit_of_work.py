@@ -20,6 +20,7 @@ from mira_ltmemory.store.cold import ColdRows
 from mira_ltmemory.store.consolidation import ConsolidationRows
 from mira_ltmemory.store.context import ContextRows
 from mira_ltmemory.store.database import Database, foreign_errors
+from mira_ltmemory.store.embedding_models import ModelRows
 from mira_ltmemory.store.erasure import ErasureRows
 from mira_ltmemory.store.graph import GraphRows
 from mira_ltmemory.store.graph_reads import GraphReads
@@ -80,6 +81,7 @@ class SqlUnitOfWork:
         self.graph_reads = GraphReads(self)
         self.review = ReviewRows(self)
         self.vectors = VectorRows(self)
+        self.models = ModelRows(self)
         self.tokens = TokenRows(self)
         self.calibrations = CalibrationRows(self)
         self.words = WordRows(self)

@@ -16,7 +16,8 @@ from mira_ltmemory.store.rows import Rows
 if TYPE_CHECKING:
     from mira_ltmemory.protocols import Vectors
 
-_TABLES = {Kind.MESSAGE: "messages", Kind.PASSAGE: "passages", Kind.ENTITY: "entities"}
+TABLES = {Kind.MESSAGE: "messages", Kind.PASSAGE: "passages", Kind.ENTITY: "entities"}
+"""Tables whose rows have vectors."""
 
 _WAITING = """
 SELECT p.row_id, r.content_hash, r.content
@@ -106,13 +107,13 @@ class VectorRows(Rows):
                 model_id=model_id,
                 max_chars=max_chars,
             ).rowcount
-            for kind, table in _TABLES.items()
+            for kind, table in TABLES.items()
         )
 
     def pending(self, limit: int) -> list[PendingText]:
         """Texts that wait for a vector, oldest first, at most ``limit`` of each kind."""
         found: list[PendingText] = []
-        for kind, table in _TABLES.items():
+        for kind, table in TABLES.items():
             rows = self.execute(_WAITING.format(table=table), kind=kind.value, limit=limit)
             found += [PendingText(kind, row.row_id, row.content_hash, row.content) for row in rows]
         return found
@@ -128,8 +129,10 @@ class VectorRows(Rows):
         vectors: Vectors,
         model_id: int,
         tokens: Sequence[TokenVectors] | None = None,
+        *,
+        dequeue: bool = True,
     ) -> None:
-        """Store the vectors of texts, and of their words, row by row, and take the texts off the queue.
+        """Store the vectors of texts, and of their words, row by row; unless told not to, take the texts off the queue.
 
         Safe against a second worker that did the same: the first vector of a text stays. Rows that are gone by now
         get none: they may have been erased.
@@ -160,9 +163,11 @@ class VectorRows(Rows):
                     if item.kind is kind and item.row_id in present
                 ],
             )
+            if not dequeue:
+                continue
             done = [item for item in texts if item.kind is kind]
             self.execute(
-                _DEQUEUE.format(table=_TABLES[kind]),
+                _DEQUEUE.format(table=TABLES[kind]),
                 kind=kind.value,
                 row_ids=[item.row_id for item in done],
                 hashes=[item.content_hash for item in done],
@@ -172,13 +177,13 @@ class VectorRows(Rows):
         found: set[UUID] = set()
         for kind in sorted({item.kind for item in texts}):
             ids = [item.row_id for item in texts if item.kind is kind]
-            found.update(row.id for row in self.execute(_HOLD.format(table=_TABLES[kind]), row_ids=ids))
+            found.update(row.id for row in self.execute(_HOLD.format(table=TABLES[kind]), row_ids=ids))
         return found
 
     def drop_orphans(self) -> int:
         """Take rows off the queue that are no longer there; return how many."""
         return sum(
-            self.execute(_DROP_ORPHANS.format(table=table), kind=kind.value).rowcount for kind, table in _TABLES.items()
+            self.execute(_DROP_ORPHANS.format(table=table), kind=kind.value).rowcount for kind, table in TABLES.items()
         )
 
     def count(self) -> int:

@@ -163,7 +163,7 @@ def test_a_turn_searches_once_and_embeds_once(memory: MemoryManager, chat: Chat)
             embedded.append(texts)
             return plain(texts)
 
-    memory.embeddings._embedder = Counting()
+    memory.embeddings.use(Counting())
     chat.say("What does my sister Greta do with her bees?")
     first = statements(memory, provider.render)
     assert len(embedded) == 1
@@ -239,7 +239,7 @@ def test_stored_text_cannot_leave_its_fence_or_pose_as_an_entry(memory: MemoryMa
 
 def test_it_works_by_words_where_there_is_no_model(make_memory: Callable[..., MemoryManager]) -> None:
     memory = make_memory()
-    memory.embeddings._embedder = None
+    memory.embeddings.use(None)
     memory.capture([message(text, number, role) for number, (role, text) in enumerate(TALKS)])
     chat = Chat(memory)
     chat.say("What about Greta's bees and her heather honey at the market in Lund?")

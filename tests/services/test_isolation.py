@@ -114,6 +114,9 @@ def victims_values(two: TwoUsers) -> dict[str, list[Any]]:
         "sample": [3],
         "seed": [1],
         "lower": [True],
+        "number": [1, 2],
+        "embedder": [two.victim.embedder],
+        "model": [two.victim.embeddings.embedder.model],
         "run": [JobRun(name="job", scheduled_for=now, change=BY_USER)],
     }
 

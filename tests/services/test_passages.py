@@ -71,7 +71,7 @@ def test_bad_tags_are_refused_by_name(memory: MemoryManager, tags: list[str]) ->
 
 def test_without_a_model_passages_are_stored_and_found_by_words(make_memory: Callable[..., MemoryManager]) -> None:
     memory = make_memory()
-    memory.embeddings._embedder = None
+    memory.embeddings.use(None)
     assert not memory.archival.insert("Byte the cat hides under the sofa").embedded
     found = memory.archival.search("sofa")
     assert [hit.content for hit in found.hits] == ["Byte the cat hides under the sofa"]

@@ -56,7 +56,7 @@ def test_the_health_job_enqueues_what_lost_its_vector(memory: MemoryManager, clo
 
 def test_without_a_model_the_status_says_so(make_memory: Callable[..., MemoryManager], clock: FixedClock) -> None:
     memory = make_memory()
-    memory.embeddings._embedder = None
+    memory.embeddings.use(None)
     assert "words only" in memory.status.check_health(run(clock)).summary
 
 

@@ -27,7 +27,19 @@ from mira_ltmemory.store.unit_of_work import Store
 
 EXEMPT_COLUMNS = {
     "users": {"id", "created_at"},
-    "embedding_models": {"id", "name", "sha256", "dimension", "max_tokens", "active", "created_at", "token_space"},
+    "embedding_models": {
+        "id",
+        "name",
+        "sha256",
+        "dimension",
+        "max_tokens",
+        "active",
+        "created_at",
+        "token_space",
+        "path",
+        "tokenizer",
+        "stamp",
+    },
     "alembic_version": {"version_num"},
 }
 """Tables without row-level security, and all that they hold: nothing that a user said."""
@@ -92,6 +104,16 @@ def _drop_frozen_vectors(two: TwoUsers, connection: Connection) -> None:
     assert connection.execute(text("SELECT ltmemory.drop_frozen_vectors()")).scalar() == 0
 
 
+def _drop_model_vectors(two: TwoUsers, connection: Connection) -> None:
+    for row in two.victims("vectors", "DISTINCT model_id"):
+        # The thief's own model is in use, so that the function refuses; and what is not, is the victim's.
+        connection.execute(text("DELETE FROM ltmemory.user_models WHERE true"))
+        before = two.counted("vectors")
+        statement = text("SELECT ltmemory.drop_model_vectors(CAST(:model AS smallint))")
+        connection.execute(statement, {"model": row["model_id"]})
+        assert two.counted("vectors") == before
+
+
 ATTACKS: dict[str, Callable[[TwoUsers, Connection], None]] = {
     "erase_rows(text, uuid[])": _erase_rows,
     "erase_vectors(text, uuid[])": _erase_vectors,
@@ -99,6 +121,7 @@ ATTACKS: dict[str, Callable[[TwoUsers, Connection], None]] = {
     "note_erasure(jsonb, bigint[])": _note_erasure,
     "vacuum_history(bigint)": _vacuum_history,
     "drop_frozen_vectors()": _drop_frozen_vectors,
+    "drop_model_vectors(smallint)": _drop_model_vectors,
 }
 """For each function that runs with its owner's rights: the thief calls it for the victim's rows, in vain."""
 
@@ -313,6 +336,7 @@ def test_no_definer_function_works_without_a_user(two: TwoUsers) -> None:
         "note_erasure(jsonb, bigint[])": "'{}', '{}'",
         "vacuum_history(bigint)": "0",
         "drop_frozen_vectors()": "",
+        "drop_model_vectors(smallint)": "CAST(1 AS smallint)",
     }
     for name in ATTACKS:
         call = f"{SCHEMA}.{name.split('(')[0]}({arguments[name]})"

@@ -157,6 +157,14 @@ SINCE_0010 = f"""
 INSERT INTO ltmemory.token_vectors (user_id, kind, row_id, model_id, content_hash, tokens)
     VALUES ('{USER}', 'passage', '{OLD_PASSAGE}', 1, '{GONE_HASH}', '');
 """
+SINCE_0013 = f"""
+INSERT INTO ltmemory.search_calibrations (user_id, kind, way, mean, spread, questions, documents, measured_at)
+    VALUES ('{USER}', 'message', 'tokens', 0.5, 0.1, 30, 1, '2025-01-03Z');
+"""
+SINCE_0014 = f"""
+INSERT INTO ltmemory.user_models (user_id, model_id, state, changed_at)
+    VALUES ('{USER}', 1, 'active', '2025-01-03Z');
+"""
 SINCE_0011 = f"""
 INSERT INTO ltmemory.batch_states (user_id, through) VALUES ('{USER}', 3);
 INSERT INTO ltmemory.batch_conversations (user_id, conversation_id) VALUES ('{USER}', '{CONVERSATION}');
@@ -235,6 +243,10 @@ def test_data_of_an_earlier_schema_is_intact_and_in_use(empty_url: str, revision
             connection.exec_driver_sql(SINCE_0010)
         if revision >= "0011":
             connection.exec_driver_sql(SINCE_0011)
+        if revision >= "0013":
+            connection.exec_driver_sql(SINCE_0013)
+        if revision >= "0014":
+            connection.exec_driver_sql(SINCE_0014)
         before = contents(connection)
     assert {table for table, rows in before.items() if not rows} == EMPTY
     with engine.begin() as connection:

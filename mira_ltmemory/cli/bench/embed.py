@@ -23,7 +23,7 @@ def embed(
     """Embed made-up messages, and print how many a second, beside sentence-transformers where it is installed."""
     from mira_ltmemory.bench import embedding as bench
     from mira_ltmemory.bench.measuring import machine
-    from mira_ltmemory.composition.opening import open_embedder
+    from mira_ltmemory.composition.models import open_embedder
     from mira_ltmemory.config import load_config, override
 
     target: Target = context.obj

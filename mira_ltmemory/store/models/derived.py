@@ -35,6 +35,22 @@ class EmbeddingModelRow(Base, table=True):
     active: bool
     created_at: datetime = Field(sa_type=Timestamp, nullable=False, sa_column_kwargs={"server_default": NOW})
     token_space: bytes | None = None
+    path: str | None = Field(default=None, sa_type=Text)
+    tokenizer: str | None = Field(default=None, sa_type=Text)
+    stamp: str | None = Field(default=None, sa_type=Text)
+
+
+class UserModelRow(Base, table=True):
+    """What an embedding model is to a user: in use, being filled, or retired."""
+
+    __tablename__ = "user_models"
+    __table_args__ = (to_user(), ForeignKeyConstraint(["model_id"], [f"{SCHEMA}.embedding_models.id"]))
+
+    user_id: UUID = Field(primary_key=True)
+    model_id: int = Field(primary_key=True, sa_type=SmallInteger)
+    state: str = Field(sa_type=Text)
+    changed_at: datetime = Field(sa_type=Timestamp, nullable=False)
+    overlap: float | None = Field(default=None, sa_type=REAL)
 
 
 class Vector(Base, table=True):
