@@ -9,6 +9,7 @@ from typing import Any
 
 from mira_ltmemory.config import MemoryConfig
 from mira_ltmemory.hosts.local import LLMBridge, OpenAIBridge, ScriptedModel, Step
+from mira_ltmemory.protocols import Json
 
 ANTHROPIC_URL = "https://api.anthropic.com"
 ANTHROPIC_MODEL = "claude-3-5-haiku-20241022"
@@ -29,6 +30,10 @@ class Endpoint:
         """Return a new bridge of the host to the model; the host closes it."""
         kind = OpenAIBridge if self.protocol == "openai" else LLMBridge
         return kind(self.address, self.model, api_key=self.key, timeout=_TIMEOUT_S)
+
+    def limits(self) -> Json:
+        """Settings of the memory: its jobs ask a real model; a scripted one knows the conversation's turns only."""
+        return {"batch_use_model": False, "review_max_steps": 0} if self.scripted is not None else {}
 
     def expect(self, steps: Sequence[Step]) -> None:
         """Say what a scripted model is to answer in the next turn."""

@@ -90,6 +90,7 @@ class Session:
             database_url=None,
             data_dir=place.database,
             redact_secrets=True,
+            **endpoint.limits(),
         )
         self.memory = self._opened_memory()
 

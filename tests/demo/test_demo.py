@@ -91,7 +91,7 @@ def test_the_first_run_shows_everything(first: Shown) -> None:
         "[begin human ",
         "# Memory status",
         "0 */6 * * *",
-        "Embedded 18 texts.",
+        "Processed 331 messages in 19 windows",
         "no secret of the sample stands in any table",
         "a page that posed as the system changed nothing (kept as data",
     ):

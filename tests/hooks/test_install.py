@@ -183,7 +183,8 @@ def test_a_second_plugin_joins(install: Any, system: dict[str, Any], model: Scri
     run_turn(system, "Roll!")
     assert "{'success': True, 'rolled': 4}" in str(system["conversation"].messages)
     names = {row["operation"] for row in system["automation_engine"].get_automations()["automations"]}
-    assert names == {"process_conversations", "health_check", "roll"}
+    assert names == {job.name for job in installation.memory.jobs()} | {"roll"}
+    assert {"process_conversations", "health_check", "consolidate_memory", "weekly_review"} < names
     assert installation.memory.runner.run("roll")["success"] and foreign.jobs_run == ["roll"]
     installation.close()
     assert foreign.heard[0] == "Roll!" and foreign.heard[-1] == "Four." and foreign.calls[-1] == "shutdown"
@@ -323,11 +324,14 @@ def test_the_settings_are_published(install: Any, system: dict[str, Any]) -> Non
 
 
 def test_switched_off_tools_and_providers_are_absent(install: Any, system: dict[str, Any]) -> None:
-    install(tools={"memory_rethink": False}, providers={"memory_status": False}, automations={"health_check": False})
+    installation = install(
+        tools={"memory_rethink": False}, providers={"memory_status": False}, automations={"health_check": False}
+    )
     assert "memory_rethink" not in system["tool_repo"].tools
     assert system["working_memory"].get_items_by_category("ltmemory_memory_status") == []
     names = {row["operation"] for row in system["automation_engine"].get_automations()["automations"]}
-    assert names == {"process_conversations"}
+    assert names == {job.name for job in installation.memory.jobs()} and "process_conversations" in names
+    assert "health_check" not in names
 
 
 _PROGRAM = """

@@ -179,7 +179,7 @@ def locked(make_memory: Callable[..., MemoryManager]) -> MemoryManager:
 
 def test_the_walk_misses_no_method_of_the_block_manager_and_no_command() -> None:
     public = {name for name, _ in inspect.getmembers(BlockManager, callable) if not name.startswith("_")}
-    assert public - READING == set(MUTATIONS)
+    assert public - READING - {"unattended"} == set(MUTATIONS)  # the same manager under a stricter rule
     assert set(COMMAND_CALLS) == set(COMMANDS) - {"view"}
 
 

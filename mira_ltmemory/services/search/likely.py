@@ -111,10 +111,16 @@ class Judged:
 
 
 def judge(unit: SqlUnitOfWork, kind: Kind, found: Candidates, ranking: Ranking, query: Query) -> Judged:
-    """Hold a find against what is found by chance."""
-    chance = chance_in(unit, kind, way_of(ranking))
+    """Hold a find against what is found by chance.
+
+    What is usual is known of the match of words by their vectors alone. By anything less, and before it was measured
+    here, nothing is called unlikely.
+    """
+    way = way_of(ranking)
+    chance = chance_in(unit, kind, way)
     beyond = chance.beyond(strength(found, ranking, query))
-    return Judged(beyond, is_likely(beyond, chance), chance)
+    told = chance.measured or way is Way.TOKENS
+    return Judged(beyond, not told or is_likely(beyond, chance), chance)
 
 
 def probabilities(scores: Sequence[float], beyond: float) -> list[float]:
