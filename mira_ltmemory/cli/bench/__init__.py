@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 import typer
 
-from mira_ltmemory.cli.bench import consolidation, embed, render, retrieval, search
+from mira_ltmemory.cli.bench import consolidation, embed, ingest, render, retrieval, search
 from mira_ltmemory.cli.common import group
 
 MEASUREMENTS: dict[str, Callable[..., None]] = {
     "consolidation": consolidation.consolidation,
     "embed": embed.embed,
+    "ingest": ingest.ingest,
     "render": render.render,
     "retrieval": retrieval.retrieval,
     "search": search.search,
