@@ -52,7 +52,7 @@ from mira_ltmemory.protocols.parts import (
 )
 
 if TYPE_CHECKING:
-    from mira_ltmemory.protocols.models import Vectors
+    from mira_ltmemory.protocols.models import Vectors as Vectors
 
 __all__ = [
     "LLM",
@@ -88,6 +88,5 @@ __all__ = [
     "ToolCall",
     "Transactions",
     "UnitOfWork",
-    "Vectors",
     "no_progress",
 ]
