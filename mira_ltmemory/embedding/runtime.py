@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -103,9 +104,22 @@ def load_session(model_path: Path) -> Any:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # Processors without VNNI would clip sums of 8-bit products; there, the runtime then takes a slower exact way.
-        options.add_session_config_entry("session.x64quantprecision", "1")
+        if clips_sums():
+            # An exact way of 8-bit products, a third as fast. Asked for, it is taken on every processor.
+            options.add_session_config_entry("session.x64quantprecision", "1")
         return onnxruntime.InferenceSession(str(model_path), options, providers=["CPUExecutionProvider"])
+
+
+def clips_sums(machine: str | None = None, cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the processor may clip sums of 8-bit products: x86 without VNNI, and x86 that does not tell."""
+    if (machine or platform.machine()).lower() not in ("x86_64", "amd64", "i686"):
+        return False
+    try:
+        lines = cpuinfo.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return True
+    flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), [])
+    return not {"avx512_vnni", "avx_vnni"} & set(flags)
 
 
 def load_tokenizer(folder: Path, max_tokens: int) -> Any:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import mira_ltmemory
 from mira_ltmemory.embedding.onnx import OnnxEmbedder
+from mira_ltmemory.embedding.runtime import clips_sums
 from mira_ltmemory.errors import EmbeddingError
 
 FOLDER = Path(mira_ltmemory.__file__).parent / "onnx"
@@ -159,3 +160,22 @@ def test_the_shipped_model_ignores_padding(embedder: OnnxEmbedder) -> None:
     masked = session.run(None, padded)[0][:, :5].mean(axis=1)[0]
     plain = states.mean(axis=1)[0]
     assert float(masked @ plain / np.linalg.norm(masked) / np.linalg.norm(plain)) > 0.999
+
+
+@pytest.mark.parametrize(
+    ("machine", "flags", "clips"),
+    [
+        ("x86_64", "fpu sse2 avx2 avx512_vnni", False),
+        ("x86_64", "fpu sse2 avx2 avx_vnni", False),
+        ("x86_64", "fpu sse2 avx2", True),
+        ("AMD64", None, True),
+        ("arm64", None, False),
+    ],
+)
+def test_the_exact_slow_way_is_for_processors_that_clip(
+    tmp_path: Path, machine: str, flags: str | None, clips: bool
+) -> None:
+    told = tmp_path / "cpuinfo"
+    if flags is not None:
+        told.write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
+    assert clips_sums(machine, told) is clips
