@@ -11,6 +11,7 @@ import logging
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from enum import Enum
 from typing import Any
 
 from mira_ltmemory.automations.runner import JobRunner, Schedule
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 NAMESPACE = uuid.UUID("8f0d4d2e-9c0f-5a53-8f0e-6a1d1f9f2a4b")
 _PAGE = 100
+_ARCHIVED = {"status": "archived"}
 
 
 class EngineRows:
@@ -90,6 +92,8 @@ class EngineRows:
             "next_execution_time": schedule.next_run_at,
         }
         row = self._engine.get_automation(row_id)
+        if row is not None and _plain(row.status) == _ARCHIVED["status"]:  # taken out while it ran, and here again
+            shown["status"] = "active"
         if row is not None and getattr(row, "timezone", None) == "UTC":
             # No frequency, time or time zone here: the engine would reckon the next time itself.
             if any(_plain(getattr(row, key, None)) != _plain(value) for key, value in shown.items()):
@@ -149,12 +153,15 @@ class EngineRows:
             offset += _PAGE
 
     def _remove(self, row_id: str) -> None:
-        if not self._engine.delete_automation(row_id):  # it runs at this moment
-            self._engine.pause_automation(row_id)
+        # What runs at this moment cannot be deleted. It is archived, which nobody but us does: paused is for people.
+        if not self._engine.delete_automation(row_id):
+            self._engine.update_automation(row_id, dict(_ARCHIVED))
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as it can be compared: the engine's moments are naive, and in UTC."""
+    """Return a value as it can be compared: the engine's moments are naive, and in UTC; a status has its value."""
+    if isinstance(value, Enum):
+        return value.value
     if isinstance(value, datetime):
         return value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
     return value

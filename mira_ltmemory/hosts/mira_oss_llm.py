@@ -1,16 +1,17 @@
-"""mira-OSS's language model as a `LLM`."""
+"""mira-OSS's language model as our `LLM`."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
-from mira_ltmemory.errors import LLMError
-from mira_ltmemory.protocols import Json, LLMReply, ToolCall
+from mira_ltmemory.hosts.model_replies import error_of, reply_of
+from mira_ltmemory.protocols import Json, LLMReply
 
 
 class OssLLM:
-    """Asks its ``LLMProvider``. It offers no tools of its own here, so it runs none."""
+    """Asks its ``LLMProvider``, once and for our purposes only."""
 
     def __init__(self, provider: Any) -> None:
         self._provider = provider
@@ -30,26 +31,17 @@ class OssLLM:
         temperature: float = 0.0,
     ) -> LLMReply:
         """Answer once. Raises ``LLMError`` for whatever goes wrong in the provider."""
+        # It reads the limits from itself, and where it knows a tool repository it runs the tools that are called and
+        # asks on: a copy of it has our limits and no tools to run. Its connection pool and its keys are shared.
+        provider = copy.copy(self._provider)
+        provider.tool_repo = None
+        provider.max_tokens, provider.temperature = max_tokens, temperature
+        # Its `system_override` is for endpoints of other makers only.
+        told = [{"role": "system", "content": system}] if system else []
         try:
-            response = self._provider.generate_response(
-                messages=list(messages),
-                tools=list(tools) or None,
-                system_override=system,
-                max_tokens=max_tokens,
-                temperature=temperature,
-                thinking_enabled=False,
+            response = provider.generate_response(
+                messages=[*told, *messages], tools=list(tools) or None, thinking_enabled=False
             )
-            usage = getattr(response, "usage", None)
-            calls = tuple(
-                ToolCall(id=str(call["id"]), name=str(call["tool_name"]), arguments=dict(call["input"]))
-                for call in self._provider.extract_tool_calls(response)
-            )
-            return LLMReply(
-                text=str(self._provider.extract_text_content(response)),
-                tool_calls=calls,
-                input_tokens=int(getattr(usage, "input_tokens", 0) or 0),
-                output_tokens=int(getattr(usage, "output_tokens", 0) or 0),
-                stop_reason=getattr(response, "stop_reason", None),
-            )
+            return reply_of(provider, response)
         except Exception as error:
-            raise LLMError(f"mira-OSS's language model gave no answer: {type(error).__name__}: {error}") from error
+            raise error_of("mira-OSS", error) from error

@@ -165,6 +165,29 @@ def test_re_timing_and_switching_off_reach_the_engine(start: Start, system: dict
     assert len(rows(system)) == 15
 
 
+def test_a_job_that_was_taken_out_while_it_ran_runs_when_it_is_back(
+    start: Start, system: dict[str, Any], clock: Any, ran: list[JobRun]
+) -> None:
+    engine = system["automation_engine"]
+    start("0 * * * *").close()
+    (row,) = rows(system)
+    engine.active_automations[row["id"]] = "a run of another process"
+    start().close()  # switched off meanwhile
+    assert [one["status"] for one in rows(system)] == ["archived"]
+    engine.active_automations.clear()
+    start("0 * * * *")
+    assert [one["status"] for one in rows(system)] == ["active"]
+    assert pass_time(system, clock, ran, clock.now() + timedelta(hours=1)) == [datetime(2025, 5, 5, 10, tzinfo=UTC)]
+
+
+def test_a_job_that_somebody_paused_stays_paused(start: Start, system: dict[str, Any], ran: list[JobRun]) -> None:
+    start("0 * * * *").close()
+    (row,) = rows(system)
+    system["automation_engine"].pause_automation(row["id"])
+    start("0 * * * *")
+    assert [one["status"] for one in rows(system)] == ["paused"]
+
+
 def test_a_row_that_somebody_spoiled_is_made_anew(start: Start, system: dict[str, Any], clock: Any) -> None:
     host = start("0 * * * *")
     host.close()

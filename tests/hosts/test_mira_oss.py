@@ -77,6 +77,24 @@ def test_every_message_is_stored_once(found: dict[str, Any]) -> None:
     assert found["last"] == "The very last word."
 
 
+def test_the_model_has_all_tools_and_its_edit_in_a_turn_of_the_orchestrator(found: dict[str, Any]) -> None:
+    assert found["refused"] == []
+    assert found["answers"] == ["I shall remember that.", "The cello."]
+    assert found["requested"] == [[], [], []]
+    assert found["told"] == [False, False, True] and "is now at version" in found["result"]
+    said = ["I play the cello, remember?", "I shall remember that.", "What do I play?", "The cello."]
+    assert found["heard"] == said
+
+
+def test_its_model_answers_the_memory_and_runs_no_tool_by_itself(found: dict[str, Any]) -> None:
+    llm = found["llm"]
+    assert (llm["name"], llm["text"], llm["system"]) == ("scripted", "Well.", "You keep a memory.")
+    assert llm["calls"] == [["core_memory_append", {"label": "human", "content": "Never to be stored."}]]
+    assert llm["tokens"] == [40, 5, "tool_use"] and llm["limits"] == [77, 0.0, False]
+    assert llm["provider"] == [500, True]  # as it was before
+    assert (llm["429"], llm["529"], llm["400"]) == ("LLMUnavailable", "LLMUnavailable", "LLMRejected")
+
+
 def test_a_missed_job_runs_at_once(found: dict[str, Any]) -> None:
     assert found["jobs"] == {"process_conversations": "ltmemory_process_conversations"}
     assert found["ran"]["success"] and "skipped" not in found["ran"] and found["fires_in"] < 1

@@ -91,7 +91,12 @@ class AnthropicWire:
             "content": content,
             "stop_reason": reason,
             "stop_sequence": None,
-            "usage": {"input_tokens": self.reply.input_tokens, "output_tokens": output_tokens},
+            "usage": {
+                "input_tokens": self.reply.input_tokens,
+                "output_tokens": output_tokens,
+                "cache_creation_input_tokens": 0,
+                "cache_read_input_tokens": 0,
+            },
         }
 
     def whole(self) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import types
+import urllib.request
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -95,6 +97,51 @@ class ToolRepository:
 
     def invoke_tool(self, name: str, params: dict[str, Any]) -> Any:
         return self.tool_classes[name]().run(**params)
+
+
+class LLMProvider:
+    """Reads its limits from itself, its system prompt from the messages, and runs the tools that are called."""
+
+    def __init__(self, url: str, tool_repo: Any) -> None:
+        self.url, self.tool_repo, self.model = url, tool_repo, "scripted"
+        self.max_tokens, self.temperature = 500, 0.5
+
+    def generate_response(
+        self, messages: list[Any], tools: list[Any] | None = None, thinking_enabled: bool | None = None
+    ) -> Any:
+        talk = [one for one in messages if one["role"] != "system"]
+        system = next((one["content"] for one in messages if one["role"] == "system"), "")
+        while True:
+            body = {"model": self.model, "max_tokens": self.max_tokens, "temperature": self.temperature}
+            body |= {"messages": talk, "system": system} | ({"tools": tools} if tools else {})
+            response = self._post(body)
+            calls = self.extract_tool_calls(response)
+            if not calls or not self.tool_repo:
+                return response
+            results = [
+                {"type": "tool_result", "tool_use_id": call["id"],
+                 "content": str(self.tool_repo.invoke_tool(call["tool_name"], call["input"]))}
+                for call in calls
+            ]  # fmt: skip
+            talk = [*talk, {"role": "assistant", "content": response.content}, {"role": "user", "content": results}]
+
+    def _post(self, body: dict[str, Any]) -> Any:
+        headers = {"x-api-key": "none", "anthropic-version": "2023-06-01", "content-type": "application/json"}
+        request = urllib.request.Request(f"{self.url}/v1/messages", json.dumps(body).encode(), headers)
+        try:
+            with urllib.request.urlopen(request, timeout=20) as response:
+                read = json.load(response)
+        except OSError as error:
+            raise RuntimeError("the model gave no answer") from error
+        usage = SimpleNamespace(**read["usage"])
+        return SimpleNamespace(content=read["content"], usage=usage, stop_reason=read["stop_reason"])
+
+    def extract_text_content(self, message: Any) -> str:
+        return "".join(block["text"] for block in message.content if block["type"] == "text")
+
+    def extract_tool_calls(self, message: Any) -> list[Any]:
+        found = [block for block in message.content if block["type"] == "tool_use"]
+        return [{"id": block["id"], "tool_name": block["name"], "input": block["input"]} for block in found]
 
 
 class Continuum:
