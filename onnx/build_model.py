@@ -187,6 +187,35 @@ def build(w: Weights, measured: dict[str, Measured] | None = None) -> onnx.Model
     return helper.make_model(graph, opset_imports=opsets, ir_version=8)
 
 
+def build_projection() -> onnx.ModelProto:
+    """What makes int8 vectors of tokens' states: less the mean, onto the basis, to length 127."""
+    floats, ints = TensorProto.FLOAT, TensorProto.INT64
+    ins = [
+        helper.make_tensor_value_info(name, kind, shape)
+        for name, kind, shape in (
+            ("states", floats, ["n", "hidden"]),
+            ("places", ints, ["k"]),
+            ("mean", floats, ["hidden"]),
+            ("basis", floats, ["dimensions", "hidden"]),
+        )
+    ]
+    nodes = [
+        helper.make_node("Gather", ["states", "places"], ["chosen"]),
+        helper.make_node("Sub", ["chosen", "mean"], ["centred"]),
+        helper.make_node("Gemm", ["centred", "basis"], ["flat"], transB=1),
+        helper.make_node("ReduceL2", ["flat"], ["norm"], axes=[-1], keepdims=1),
+        helper.make_node("Max", ["norm", "least"], ["length"]),
+        helper.make_node("Div", ["one", "length"], ["scale"]),
+        helper.make_node("Mul", ["flat", "scale"], ["even"]),
+        helper.make_node("Round", ["even"], ["whole"]),
+        helper.make_node("Cast", ["whole"], ["vectors"], to=TensorProto.INT8),
+    ]
+    consts = [numpy_helper.from_array(np.float32(value), name) for name, value in (("least", 1e-9), ("one", 127))]
+    outs = [helper.make_tensor_value_info("vectors", TensorProto.INT8, ["k", "dimensions"])]
+    graph = helper.make_graph(nodes, "token projection", ins, outs, consts)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
 def load(model: Path | onnx.ModelProto) -> ort.InferenceSession:
     """Open a model with settings that give the same result every time."""
     options = ort.SessionOptions()
@@ -278,6 +307,7 @@ def make(source: Path, out: Path) -> onnx.ModelProto:
     model = build(w, calibrate(w, session, tok))
     onnx.checker.check_model(model)
     (out / "model.onnx").write_bytes(model.SerializeToString(deterministic=True))
+    (out / "token_projection.onnx").write_bytes(build_projection().SerializeToString(deterministic=True))
     vectors = embed(session, tok, REFERENCE)
     write_json(
         out / "reference_vectors.json",

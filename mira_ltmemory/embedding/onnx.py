@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from mira_ltmemory.embedding.folder import check_dimension, check_readable, model_name, pools_by_first_token, sha256
 from mira_ltmemory.embedding.runtime import Runtime, foreign_errors, shared_runtime
-from mira_ltmemory.embedding.tokens import make_space, project, read_space, told
+from mira_ltmemory.embedding.tokens import make_space, read_space, told
 from mira_ltmemory.errors import EmbeddingError
 from mira_ltmemory.protocols import EmbeddingModel, TokenSpace, TokenVectors
 
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
     from mira_ltmemory.protocols import Vectors
 
-    # Called with a text's index, itself, its tokens' offsets and its hidden states, padded.
-    _Keep = Callable[[int, str, Sequence[tuple[int, int]], NDArray[np.float32]], None]
+    # Which tokens of a text are wanted, and their words; given the text and where its tokens begin and end.
+    _Choose = Callable[[str, Sequence[tuple[int, int]]], tuple[list[int], list[str]]]
+
+_T = TypeVar("_T")
 
 _BATCH_TOKENS = 1024
 """Tokens of one run at most: what the model's widest layer makes of them stays near the processor."""
@@ -38,11 +40,24 @@ _CHARS_PER_TOKEN = 16
 
 @dataclass(slots=True, eq=False)
 class _Batch:
-    """Texts of a call that are run together, and where each of their tokens begins and ends."""
+    """Texts of a call that are run together.
+
+    ``places`` are the chosen tokens among all of the batch, one text after the other, and ``words`` theirs by text.
+    """
 
     indexes: list[int] = field(default_factory=list)
     tokens: list[list[int]] = field(default_factory=list)
-    offsets: list[list[tuple[int, int]]] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+    words: list[tuple[str, ...]] = field(default_factory=list)
+
+    def add(self, index: int, tokens: list[int], chosen: tuple[list[int], list[str]] | None) -> None:
+        """Add a text, as long as those that are there."""
+        if chosen is not None:
+            begin = len(tokens) * len(self.indexes)
+            self.places += [begin + place for place in chosen[0]]
+            self.words.append(tuple(chosen[1]))
+        self.indexes.append(index)
+        self.tokens.append(tokens)
 
 
 class OnnxEmbedder:
@@ -100,20 +115,32 @@ class OnnxEmbedder:
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return float32 of shape ``(len(texts), dimension)``, rows of length 1. Raises ``EmbeddingError``."""
-        return self._embed(texts, None)
+        import numpy as np
+
+        result = np.zeros((len(texts), self.model.dimension), dtype=np.float32)
+        for batch, vectors in self._run(texts, None, lambda batch, states: self._pool(states)):
+            result[batch.indexes] = vectors
+        return result
 
     def embed_tokens(
         self, texts: Sequence[str], space: TokenSpace, skip: Container[str] = ()
     ) -> tuple[Vectors, list[TokenVectors]]:
         """Return what ``embed`` does, and the vectors of each text's words. Raises ``EmbeddingError``."""
+        import numpy as np
+
+        def finish(batch: _Batch, states: NDArray[np.float32]) -> tuple[Vectors, NDArray[np.int8]]:
+            pooled = self._pool(states)
+            return pooled, self._runtime().project(states.reshape(-1, states.shape[-1]), batch.places, space)
+
+        result = np.zeros((len(texts), self.model.dimension), dtype=np.float32)
         tokens: dict[int, TokenVectors] = {}
-
-        def keep(index: int, text: str, offsets: Sequence[tuple[int, int]], states: NDArray[np.float32]) -> None:
-            places, words = told(text, offsets, skip)
-            tokens[index] = TokenVectors(tuple(words), project(states[places], space))
-
-        vectors = self._embed(texts, keep)
-        return vectors, [tokens[index] for index in range(len(texts))]
+        for batch, (vectors, projected) in self._run(texts, partial(told, skip=skip), finish):
+            result[batch.indexes] = vectors
+            end = 0
+            for index, words in zip(batch.indexes, batch.words, strict=True):
+                begin, end = end, end + len(words)
+                tokens[index] = TokenVectors(words, projected[begin:end])
+        return result, [tokens[index] for index in range(len(texts))]
 
     def token_space(self) -> TokenSpace:
         """The space that the model's folder brings along, or one made now (some seconds). Raises ``EmbeddingError``."""
@@ -122,51 +149,47 @@ class OnnxEmbedder:
         known = read_space(self._model_path.parent, self.model.dimension)
         if known is not None:
             return known
-        parts: list[NDArray[np.float32]] = []
 
-        def keep(index: int, text: str, offsets: Sequence[tuple[int, int]], states: NDArray[np.float32]) -> None:
-            parts.append(states[[place for place, (begin, end) in enumerate(offsets) if begin < end]])
+        def every(text: str, offsets: Sequence[tuple[int, int]]) -> tuple[list[int], list[str]]:
+            return [place for place, (begin, end) in enumerate(offsets) if begin < end], []
 
         def states_of(samples: list[str]) -> NDArray[np.float32]:
-            self._embed(samples, keep)
-            return np.concatenate(parts)
+            ran = self._run(samples, every, lambda batch, states: states.reshape(-1, states.shape[-1])[batch.places])
+            return np.concatenate([states for _, states in ran])
 
         runtime = self._runtime()
         with foreign_errors("make a token space"):
             return make_space(runtime.tokenizer.get_vocab(), states_of)
 
-    def _embed(self, texts: Sequence[str], keep: _Keep | None) -> Vectors:
-        import numpy as np
-
-        result = np.zeros((len(texts), self.model.dimension), dtype=np.float32)
+    def _run(
+        self, texts: Sequence[str], choose: _Choose | None, finish: Callable[[_Batch, NDArray[np.float32]], _T]
+    ) -> Iterator[tuple[_Batch, _T]]:
+        """Run all texts in batches; what ``finish`` makes of a batch's hidden states, in the thread that ran it."""
         if not texts:
-            return result
+            return
         runtime = self._runtime()
         cut = [text[: self.model.max_tokens * _CHARS_PER_TOKEN] for text in texts]
 
-        def take(batch: _Batch, states: NDArray[np.float32]) -> None:
-            result[batch.indexes] = self._pool(states)
-            for row, index in enumerate(batch.indexes if keep is not None else ()):
-                keep(index, cut[index], batch.offsets[row], states[row])  # type: ignore[misc]
+        def work(batch: _Batch) -> _T:
+            return finish(batch, runtime.run(batch.tokens))
 
         with foreign_errors("embed a text"):
-            batches = self._batches(runtime, cut, offsets=keep is not None)
+            batches = self._batches(runtime, cut, choose)
             if len(texts) == 1:
                 [batch] = batches
-                take(batch, runtime.run(batch.tokens))
-                return result
+                yield batch, work(batch)
+                return
             # While batches run, the next are tokenised here, and what came out of earlier ones is taken.
-            running: deque[tuple[_Batch, Future[NDArray[np.float32]]]] = deque()
+            running: deque[tuple[_Batch, Future[_T]]] = deque()
             for batch in batches:
-                running.append((batch, runtime.submit(batch.tokens)))
+                running.append((batch, runtime.submit(partial(work, batch))))
                 if len(running) > 2 * runtime.threads:
-                    done, states = running.popleft()
-                    take(done, states.result())
-            for done, states in running:
-                take(done, states.result())
-        return result
+                    done, made = running.popleft()
+                    yield done, made.result()
+            for done, made in running:
+                yield done, made.result()
 
-    def _batches(self, runtime: Runtime, texts: Sequence[str], *, offsets: bool) -> Iterator[_Batch]:
+    def _batches(self, runtime: Runtime, texts: Sequence[str], choose: _Choose | None) -> Iterator[_Batch]:
         """Texts with the same number of tokens together, at most ``batch_size`` and `_BATCH_TOKENS` at once.
 
         So nothing is padded: no work is lost, and no vector depends on what was embedded beside it.
@@ -175,13 +198,12 @@ class OnnxEmbedder:
         groups: dict[int, _Batch] = {}
         for begin in range(0, len(texts), _CHUNK):
             chunk = by_length[begin : begin + _CHUNK]
-            for index, encoded in zip(chunk, runtime.encode([texts[i] for i in chunk], offsets=offsets), strict=True):
+            encodings = runtime.encode([texts[i] for i in chunk], offsets=choose is not None)
+            for index, encoded in zip(chunk, encodings, strict=True):
                 length = len(encoded.ids)
                 group = groups.setdefault(length, _Batch())
-                group.indexes.append(index)
-                group.tokens.append(encoded.ids)
-                if offsets:
-                    group.offsets.append(encoded.offsets)
+                chosen = None if choose is None else choose(texts[index], encoded.offsets)
+                group.add(index, encoded.ids, chosen)
                 if len(group.indexes) == self._batch_size or (len(group.indexes) + 1) * length > _BATCH_TOKENS:
                     yield groups.pop(length)
         # The longest first: the threads then end at about the same time.

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
 from mira_ltmemory.errors import EmbeddingError
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from mira_ltmemory.protocols import TokenSpace
+
+_T = TypeVar("_T")
+_PROJECTION = Path(__file__).parents[1] / "onnx" / "token_projection.onnx"
 _ADVICE = "TRANSFORMERS_NO_ADVISORY_WARNINGS"
 
 
@@ -43,14 +47,31 @@ class Runtime:
         states: NDArray[np.float32] = self.session.run(None, {name: every[name] for name in self._inputs})[0]
         return states
 
-    def submit(self, tokens: Sequence[Sequence[int]]) -> Future[NDArray[np.float32]]:
-        """Let the next free thread run a batch."""
-        return self._pool.submit(self.run, tokens)
+    def project(self, states: NDArray[np.float32], places: Sequence[int], space: TokenSpace) -> NDArray[np.int8]:
+        """States at ``places`` of ``(n, hidden)`` as vectors of the space: int8, where a length of 1 is 127.
+
+        Not by numpy: its library of products wakes threads of its own, which held up the batches beside it.
+        """
+        import numpy as np
+
+        given = {
+            "states": states, "places": np.array(places, dtype=np.int64), "mean": space.mean, "basis": space.basis
+        }  # fmt: skip
+        made: NDArray[np.int8] = self._projection.run(None, given)[0]
+        return made
+
+    def submit(self, work: Callable[[], _T]) -> Future[_T]:
+        """Let the next free thread do something."""
+        return self._pool.submit(work)
 
     def encode(self, texts: Sequence[str], *, offsets: bool) -> list[Any]:
         """Encodings, with ``ids`` and, where asked for, ``offsets``; empty texts have the model's own marks."""
         encoded: list[Any] = (self.tokenizer.encode_batch if offsets else self.tokenizer.encode_batch_fast)(texts)
         return encoded
+
+    @cached_property
+    def _projection(self) -> Any:
+        return load_session(_PROJECTION)
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:

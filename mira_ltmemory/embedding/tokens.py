@@ -52,15 +52,6 @@ def told(text: str, offsets: Sequence[tuple[int, int]], skip: Container[str]) ->
     return places, found
 
 
-def project(states: NDArray[np.float32], space: TokenSpace) -> NDArray[np.int8]:
-    """Hidden states ``(n, hidden)`` as vectors of the space: int8 ``(n, dimensions)``, where a length of 1 is 127."""
-    import numpy as np
-
-    flat = (states - space.mean) @ space.basis.T
-    norms = np.linalg.norm(flat, axis=1, keepdims=True)
-    return np.asarray(np.rint(flat * (127 / np.maximum(norms, 1e-9))), dtype=np.int8)
-
-
 def make_space(vocabulary: Iterable[str], states_of: Callable[[list[str]], NDArray[np.float32]]) -> TokenSpace:
     """Make a space from random words of a model's vocabulary; ``states_of`` gives all states of texts, ``(n, hidden)``.
 

@@ -58,6 +58,20 @@ def test_the_text_vectors_are_those_of_embed(embedder: OnnxEmbedder, space: Toke
     assert embedder.embed_tokens([], space)[1] == []
 
 
+def test_what_is_projected_is_the_state_less_the_mean_on_the_basis(embedder: OnnxEmbedder, space: TokenSpace) -> None:
+    texts = ["Her grey cat is asleep", "tax returns are due", "one two", "three four", *(["a cat"] * 40)]
+    _, found = embedder.embed_tokens(texts, space, {"a"})
+    runtime = embedder._runtime()
+    for text, tokens in zip(texts, found, strict=True):
+        [encoded] = runtime.encode([text], offsets=True)
+        places, words = told(text, encoded.offsets, {"a"})
+        flat = (runtime.run([encoded.ids])[0][places] - space.mean) @ space.basis.T
+        exact = flat * (127 / np.linalg.norm(flat, axis=1, keepdims=True))
+        assert tokens.words == tuple(words)
+        assert np.abs(tokens.vectors - exact).max() < 0.51  # rounded, and its sums in another order
+    assert np.array_equal(found[-1].vectors, found[4].vectors)
+
+
 @settings(max_examples=30)
 @given(texts=st.lists(st.text(max_size=60), min_size=1, max_size=4))
 def test_any_text_gives_vectors_of_length_one(embedder: OnnxEmbedder, space: TokenSpace, texts: list[str]) -> None:
