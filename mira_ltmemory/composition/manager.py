@@ -13,6 +13,8 @@ from mira_ltmemory.automations.runner import JobRunner
 from mira_ltmemory.automations.table import build_jobs
 from mira_ltmemory.composition.consolidating import build_consolidation
 from mira_ltmemory.composition.models import open_known
+from mira_ltmemory.composition.offered import edit_tools_of, providers_of, review_tools_of, tools_of
+from mira_ltmemory.composition.processing import process_conversations, run_budget, window_steps
 from mira_ltmemory.config import MemoryConfig
 from mira_ltmemory.protocols import (
     LLM,
@@ -33,17 +35,10 @@ from mira_ltmemory.protocols import (
     Tool,
     no_progress,
 )
-from mira_ltmemory.providers import (
-    ActiveEntitiesProvider,
-    CoreMemoryProvider,
-    MemoryStatusProvider,
-    RecentInsightsProvider,
-    RelevantMemoriesProvider,
-    render_blocks,
-)
-from mira_ltmemory.services.asking import MeteredLLM, RunBudget
+from mira_ltmemory.providers import render_blocks
+from mira_ltmemory.services.asking import MeteredLLM
 from mira_ltmemory.services.asof import MemoryAsOf
-from mira_ltmemory.services.batch import BatchProcessor, OwnWords, WindowStep
+from mira_ltmemory.services.batch import BatchProcessor
 from mira_ltmemory.services.blocks import BlockManager
 from mira_ltmemory.services.calibration import CalibrationService
 from mira_ltmemory.services.context.entities import ActiveEntities
@@ -54,14 +49,11 @@ from mira_ltmemory.services.doctor import Doctor
 from mira_ltmemory.services.embeddings import PROBLEM as EMBEDDING_PROBLEM
 from mira_ltmemory.services.embeddings import EmbeddingService
 from mira_ltmemory.services.erasure import ErasureService
-from mira_ltmemory.services.facts import FactStep
 from mira_ltmemory.services.graph.discovery import RelationDiscovery
 from mira_ltmemory.services.graph.manager import EntityManager
 from mira_ltmemory.services.graph.merging import EntityMerges
-from mira_ltmemory.services.graph.step import GraphStep
 from mira_ltmemory.services.history import HistoryService
 from mira_ltmemory.services.index_upkeep import IndexService
-from mira_ltmemory.services.memory_files import MemoryFiles
 from mira_ltmemory.services.models import ModelService
 from mira_ltmemory.services.passages import PassageManager
 from mira_ltmemory.services.problems import Problems
@@ -80,21 +72,6 @@ from mira_ltmemory.store.embedding_models import note_files
 from mira_ltmemory.store.search import register_model
 from mira_ltmemory.store.tokens import token_space
 from mira_ltmemory.store.unit_of_work import Store
-from mira_ltmemory.tools import (
-    ArchivalMemoryInsert,
-    ArchivalMemorySearch,
-    ConversationSearch,
-    CoreMemoryAppend,
-    CoreMemoryReplace,
-    EntityLookup,
-    EntitySearch,
-    Memory,
-    MemoryHistory,
-    MemoryInsert,
-    MemoryRethink,
-    MemoryRollback,
-    MemoryTool,
-)
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +101,7 @@ class MemoryManager:
         self._given_llm = llm
         self.embedder = embedder
         self.problems = problems or Problems()
-        redactor = self._redactor = Redactor(enabled=settings.redact_secrets, allow=settings.redaction_allow)
+        redactor = Redactor(enabled=settings.redact_secrets, allow=settings.redaction_allow)
         self.store = Store(database, settings.effective_user_id, clock, lambda text: redactor.redact(text)[0])
         self.embeddings = EmbeddingService(
             self.store,
@@ -185,13 +162,19 @@ class MemoryManager:
             self.store, self._searcher, self.live, least=settings.prompt_relevant_probability
         )
         self.insights = RecentInsights(self.store)
-        self.review = WeeklyReview(self.store, clock, settings, self.blocks, self.llm, self._review_tools)
+        self.review = WeeklyReview(self.store, clock, settings, self.blocks, self.llm, partial(review_tools_of, self))
         self.erasure = ErasureService(self.store, clock, searcher, self.embeddings, self._forget)
+        budget = partial(run_budget, self)
         self.batches = BatchProcessor(
-            self.store, clock, self.problems, self._window_steps, self._budget, hours=settings.batch_process_hours
+            self.store,
+            clock,
+            self.problems,
+            partial(window_steps, self, redactor),
+            budget,
+            hours=settings.batch_process_hours,
         )
         self.consolidation = build_consolidation(
-            settings, self.store, clock, self.embeddings, self.problems, self.llm, self._budget
+            settings, self.store, clock, self.embeddings, self.problems, self.llm, budget
         )
         self.graph = EntityManager(self.store, clock, self.embeddings)
         self.active = ActiveEntities(self.store, self.graph)
@@ -232,55 +215,16 @@ class MemoryManager:
 
     def tools(self) -> list[Tool]:
         """The tools that are switched on."""
-        zone, limit = self.settings.zone, self.settings.max_search_results
-        every: list[Tool] = [
-            CoreMemoryAppend(self.blocks),
-            CoreMemoryReplace(self.blocks),
-            MemoryInsert(self.blocks),
-            MemoryRethink(self.blocks),
-            MemoryHistory(self.blocks, zone),
-            MemoryRollback(self.blocks),
-            Memory(MemoryFiles(self.blocks)),
-            ArchivalMemoryInsert(self.archival),
-            ArchivalMemorySearch(self.archival, zone, limit, self.uses),
-            ConversationSearch(self.recall, zone, limit, self.uses),
-            EntityLookup(self.graph, zone),
-            EntitySearch(self.graph, zone, limit),
-        ]
-        return [tool for tool in every if getattr(self.settings.tools, tool.name)]
+        return tools_of(self)
 
     def providers(self) -> list[Provider]:
         """The parts of the prompt that are switched on."""
-        zone = self.settings.zone
-        searches = [
-            tool.name for tool in self.tools() if tool.name in ("archival_memory_search", "conversation_search")
-        ]
-        lookup = "entity_lookup" if self.settings.tools.entity_lookup else ""
-        every: list[Provider] = [
-            CoreMemoryProvider(self.blocks, self._edit_tools()),
-            RelevantMemoriesProvider(self.relevant, zone, self.settings.prompt_relevant_chars, searches, self.uses),
-            RecentInsightsProvider(self.insights, zone, self.settings.prompt_insights_chars),
-            ActiveEntitiesProvider(self.active, zone, self.settings.prompt_entities_chars, lookup),
-            MemoryStatusProvider(self.status, self.problems, zone, searches, limit=self.settings.prompt_status_chars),
-        ]
-        return [provider for provider in every if getattr(self.settings.providers, provider.name)]
+        return providers_of(self)
 
     def attend(self, messages: Callable[[], Sequence[IncomingMessage]]) -> None:
         """Read the live conversation from ``messages`` from now on: what the host holds, oldest first."""
         self.live.messages = messages
         self.blocks.untrusted.live = messages
-
-    def _review_tools(self, change: Change) -> list[Tool]:
-        """The tools of the weekly review, as far as they are switched on; their edits belong to ``change``."""
-        zone, limit = self.settings.zone, self.settings.max_search_results
-        every: list[MemoryTool] = [
-            ArchivalMemorySearch(self.archival, zone, limit),
-            ConversationSearch(self.recall, zone, limit),
-            ArchivalMemoryInsert(self.archival),
-            CoreMemoryAppend(self.blocks.unattended()),
-            CoreMemoryReplace(self.blocks.unattended()),
-        ]
-        return [tool.under(change) for tool in every if getattr(self.settings.tools, tool.name)]
 
     def _forget(self, holds: Callable[[str], bool]) -> int:
         """Forget what is kept in this process of texts that are to be forgotten."""
@@ -289,14 +233,10 @@ class MemoryManager:
         self.active.forget()
         return self.blocks.forget(holds)
 
-    def _edit_tools(self) -> list[str]:
-        names = ("core_memory_append", "core_memory_replace", "memory_insert", "memory_rethink", "memory")
-        return [tool.name for tool in self.tools() if tool.name in names]
-
     def jobs(self) -> list[Job]:
         """The jobs that are switched on."""
-        functions = {
-            "process_conversations": self._process_conversations,
+        functions: dict[str, Callable[[JobRun], JobReport]] = {
+            "process_conversations": partial(process_conversations, self),
             "relation_discovery": self.relations.run,
             "health_check": self._check_health,
             "consolidate_memory": self.consolidation.run_job,
@@ -313,7 +253,7 @@ class MemoryManager:
         Raises ``InvalidArgument`` for the future and the unknown, ``UnknownSnapshot``, and ``NotKept`` for what lies
         before the retention.
         """
-        show = partial(render_blocks, edit_tools=self._edit_tools())
+        show = partial(render_blocks, edit_tools=edit_tools_of(self))
         moment = self.history.resolve(at)
         valid_at = at if isinstance(at, datetime) else self.history.time_of(moment)
         return MemoryAsOf(self.store, self.history, self._searcher, self.graph, show, moment, valid_at)
@@ -353,53 +293,6 @@ class MemoryManager:
         wrong = [each for each in self.doctor.check() if not each.right]
         summary = report.summary if not wrong else f"{report.summary} {' '.join(each.told for each in wrong)}"
         return replace(report, summary=summary, counts={**report.counts, "wrong": len(wrong)})
-
-    def _process_conversations(self, run: JobRun) -> JobReport:
-        changes = self.models.work(run.progress, run.may_go_on)
-        done = self.process_pending(run.progress)
-        report = self.batches.run(run.change, run.progress, run.may_go_on)
-        done += self.process_pending(run.progress)
-        packed = self.recall.pack_words() + self.archival.pack_words()
-        counts = {"embedded": done, "packed": packed, **changes, **report.as_counts()}
-        if report.windows and self.settings.entity_extraction_enabled:
-            within = Change(run.change.actor, "entity_resolution", parent=report.change_set_id)
-            counts["merged_entities"] = len(self.entity_merges.resolve(within))
-        return JobReport(summary=f"{report.summary} Embedded {done} texts.{self._consolidate_if_due()}", counts=counts)
-
-    def _window_steps(self) -> list[WindowStep]:
-        """What is made of each window of a conversation."""
-        steps: list[WindowStep] = []
-        if self.llm is not None and self.settings.batch_use_model:
-            untrusted, zone = self.blocks.untrusted, self.settings.zone
-            steps.append(
-                FactStep(self.store, self.llm, self.archival, self.embeddings, self._redactor, untrusted, zone)
-            )
-        else:
-            steps.append(OwnWords(self.store.user_id, self.clock, self.embeddings, self.settings.zone))
-        if self.settings.entity_extraction_enabled:
-            llm = self.llm if self.settings.batch_use_model else None
-            steps.append(GraphStep(self.store, self.embeddings, llm))
-        return steps
-
-    def _consolidate_if_due(self) -> str:
-        """Consolidate before its hour where so many messages came in that it should not wait; tell what was done.
-
-        Not while the user is there: the nightly run is near enough.
-        """
-        name = "consolidate_memory"
-        if name not in self.runner or not self.consolidation.is_due() or self.runner.is_busy_hour():
-            return ""
-        result = self.runner.run(name, force=True)
-        return f" {result['report']['summary']}" if result["success"] else ""
-
-    def _budget(self) -> RunBudget:
-        settings = self.settings
-        return RunBudget(
-            self.clock,
-            minutes=settings.batch_max_minutes,
-            tokens=settings.batch_max_tokens,
-            prices=settings.prices,
-        )
 
     def _space_of(self, model_id: int, embedder: TokenEmbedder) -> TokenSpace:
         return token_space(self.database, model_id, embedder.token_space)

@@ -1,0 +1,69 @@
+"""The hourly job: embeds what waits, makes facts, passages and the graph of new windows, packs the word index."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mira_ltmemory.protocols import Change, JobReport, JobRun
+from mira_ltmemory.services.asking import RunBudget
+from mira_ltmemory.services.batch import OwnWords, WindowStep
+from mira_ltmemory.services.facts import FactStep
+from mira_ltmemory.services.graph.step import GraphStep
+
+if TYPE_CHECKING:
+    from mira_ltmemory.composition.manager import MemoryManager
+    from mira_ltmemory.services.redaction import Redactor
+
+
+def process_conversations(memory: MemoryManager, run: JobRun) -> JobReport:
+    """Do what the job does."""
+    changes = memory.models.work(run.progress, run.may_go_on)
+    done = memory.process_pending(run.progress)
+    report = memory.batches.run(run.change, run.progress, run.may_go_on)
+    done += memory.process_pending(run.progress)
+    packed = memory.recall.pack_words() + memory.archival.pack_words()
+    counts = {"embedded": done, "packed": packed, **changes, **report.as_counts()}
+    if report.windows and memory.settings.entity_extraction_enabled:
+        within = Change(run.change.actor, "entity_resolution", parent=report.change_set_id)
+        counts["merged_entities"] = len(memory.entity_merges.resolve(within))
+    return JobReport(summary=f"{report.summary} Embedded {done} texts.{_consolidate_if_due(memory)}", counts=counts)
+
+
+def window_steps(memory: MemoryManager, redactor: Redactor) -> list[WindowStep]:
+    """What is made of each window of a conversation."""
+    settings = memory.settings
+    steps: list[WindowStep] = []
+    llm = memory.llm if settings.batch_use_model else None
+    if llm is None:
+        steps.append(OwnWords(memory.store.user_id, memory.clock, memory.embeddings, settings.zone))
+    else:
+        untrusted = memory.blocks.untrusted
+        steps.append(
+            FactStep(memory.store, llm, memory.archival, memory.embeddings, redactor, untrusted, settings.zone)
+        )
+    if settings.entity_extraction_enabled:
+        steps.append(GraphStep(memory.store, memory.embeddings, llm))
+    return steps
+
+
+def run_budget(memory: MemoryManager) -> RunBudget:
+    """What one run may take of time and tokens."""
+    settings = memory.settings
+    return RunBudget(
+        memory.clock,
+        minutes=settings.batch_max_minutes,
+        tokens=settings.batch_max_tokens,
+        prices=settings.prices,
+    )
+
+
+def _consolidate_if_due(memory: MemoryManager) -> str:
+    """Consolidate before its hour where so many messages came in that it should not wait; tell what was done.
+
+    Not while the user is there: the nightly run is near enough.
+    """
+    name = "consolidate_memory"
+    if name not in memory.runner or not memory.consolidation.is_due() or memory.runner.is_busy_hour():
+        return ""
+    result = memory.runner.run(name, force=True)
+    return f" {result['report']['summary']}" if result["success"] else ""
