@@ -55,7 +55,7 @@ class MemoryTool:
         """What the journal says about an edit by this tool."""
         return Change(Actor.MODEL, self.name) if self.by is None else replace(self.by, tool=self.name)
 
-    def run(self, **arguments: Any) -> Json:
+    def run(self, /, **arguments: Any) -> Json:
         """Do the work. An ordinary mistake comes back as ``{"success": False, "error": ...}``."""
         try:
             return {"success": True, **self.perform(**self._checked(arguments))}

@@ -14,7 +14,12 @@ from mira_ltmemory.automations.table import build_jobs
 from mira_ltmemory.composition.consolidating import build_consolidation
 from mira_ltmemory.composition.models import open_known
 from mira_ltmemory.composition.offered import edit_tools_of, providers_of, review_tools_of, tools_of
-from mira_ltmemory.composition.processing import process_conversations, run_budget, window_steps
+from mira_ltmemory.composition.processing import (
+    model_answers,
+    process_conversations,
+    run_budget,
+    window_steps,
+)
 from mira_ltmemory.config import MemoryConfig
 from mira_ltmemory.protocols import (
     LLM,
@@ -171,6 +176,7 @@ class MemoryManager:
             self.problems,
             partial(window_steps, self, redactor),
             budget,
+            answers=partial(model_answers, self),
             hours=settings.batch_process_hours,
         )
         self.consolidation = build_consolidation(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mira_ltmemory.protocols import Change, JobReport, JobRun
-from mira_ltmemory.services.asking import RunBudget
+from mira_ltmemory.services.asking import RunBudget, answers
 from mira_ltmemory.services.batch import OwnWords, WindowStep
 from mira_ltmemory.services.facts import FactStep
 from mira_ltmemory.services.graph.step import GraphStep
@@ -55,6 +55,11 @@ def run_budget(memory: MemoryManager) -> RunBudget:
         tokens=settings.batch_max_tokens,
         prices=settings.prices,
     )
+
+
+def model_answers(memory: MemoryManager) -> bool:
+    """Whether there is a language model that answers."""
+    return memory.llm is not None and answers(memory.llm)
 
 
 def _consolidate_if_due(memory: MemoryManager) -> str:

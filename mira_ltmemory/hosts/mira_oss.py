@@ -156,7 +156,7 @@ class MiraOssHost:
             try:
                 scheduler.register_job(
                     job_id=job_id,
-                    func=partial(_run, runner, job.name),
+                    func=partial(self._run_job, job.name),
                     trigger=make_trigger(job.cron, job.timezone, first),
                     component=COMPONENT,
                     description=job.description,
@@ -185,6 +185,24 @@ class MiraOssHost:
                 del repo.tool_classes[name]
         for job_id in self._jobs.values():
             self._step("the scheduler of mira-OSS", partial(self._system["scheduler_service"].unregister_job, job_id))
+
+    def _run_job(self, name: str) -> Json:
+        """Run a job for the scheduler. Raises ``HostError`` where it failed, which the scheduler logs."""
+        assert self._runner is not None
+        try:
+            result = self._runner.run(name)
+        finally:
+            self._step("the scheduler of mira-OSS", partial(self._rearm, name))
+        if not result["success"]:
+            raise HostError(str(result.get("error")))
+        return result
+
+    def _rearm(self, name: str) -> None:
+        """A job that failed or was put off runs again before its cron says so, as everywhere."""
+        assert self._runner is not None
+        job = self._system["scheduler_service"].scheduler.get_job(self._jobs[name])
+        if job is not None:
+            job.modify(next_run_time=self._runner.next_run_at(name))
 
     def _turn_completed(self, event: Any) -> None:
         self._continuum = event.continuum
@@ -226,14 +244,6 @@ class MiraOssHost:
         return found
 
 
-def _run(runner: JobRunner, name: str) -> Json:
-    """Run a job for the scheduler. Raises ``HostError`` where it failed, which the scheduler logs."""
-    result = runner.run(name)
-    if not result["success"]:
-        raise HostError(str(result.get("error")))
-    return result
-
-
 def _tool_class(tool: MiraTool, schema: Mapping[str, Any]) -> type:
     """Return a class as the repository wants one: it makes an instance for every call."""
     definition = {"name": tool.name, "description": tool.description, "input_schema": dict(schema)}
@@ -245,7 +255,7 @@ def _tool_class(tool: MiraTool, schema: Mapping[str, Any]) -> type:
         "usage_examples": [],
         "get_dependencies": lambda self: [],
         "get_metadata": lambda self: {**tool.get_metadata(), "usage_examples": []},
-        "run": lambda self, **arguments: tool.run(**arguments),
+        "run": lambda self, /, **arguments: tool.run(**arguments),
     }
     return type(f"{_camel(tool.name)}Tool", (), members)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import ssl
+import time
 from collections.abc import Sequence
 from functools import cache
 
@@ -19,6 +20,7 @@ _PASSING = frozenset({408, 409, 425, 429, 529})
 """Statuses beside 5xx after which the same request may succeed later."""
 
 _CONNECT_S = 10.0
+_MOST_BYTES = 8_000_000
 
 
 class OpenAIClient:
@@ -33,6 +35,7 @@ class OpenAIClient:
         self._model = model
         self._headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
         self._key = api_key or ""
+        self._timeout = timeout
         patience = httpx.Timeout(timeout, connect=min(timeout, _CONNECT_S))
         self._client = httpx.Client(timeout=patience, trust_env=not _is_local(self._url), verify=_certificates())
 
@@ -68,8 +71,10 @@ class OpenAIClient:
 
     def _post(self, body: str) -> str:
         headers = {"content-type": "application/json", **self._headers}
+        until = time.monotonic() + self._timeout
         try:
-            response = self._client.post(self._url, content=body, headers=headers)
+            with self._client.stream("POST", self._url, content=body, headers=headers) as response:
+                answer = self._read(response, until)
         except httpx.TimeoutException as error:
             raise LLMUnavailable(
                 f"The model at {self._where} did not answer in time ({type(error).__name__})."
@@ -80,14 +85,25 @@ class OpenAIClient:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise LLMRejected(f"The model cannot be asked: {self._told(str(error))}") from error
         if response.status_code != 200:
-            raise self._refused(response)
+            raise self._refused(response, answer.decode("utf-8", "replace"))
         try:
-            return response.content.decode("utf-8")
+            return answer.decode("utf-8")
         except UnicodeDecodeError as error:
             raise LLMBadAnswer(f"The answer of the model at {self._where} is not UTF-8.") from error
 
-    def _refused(self, response: httpx.Response) -> LLMError:
-        told = f"The model at {self._where} answered {response.status_code}: {self._told(response.text)}"
+    def _read(self, response: httpx.Response, until: float) -> bytes:
+        """The body. httpx bounds the time between two pieces of it: a server that drips would never end."""
+        answer = bytearray()
+        for piece in response.iter_bytes():
+            answer += piece
+            if time.monotonic() > until:
+                raise httpx.ReadTimeout(f"more than {self._timeout:g} s")
+            if len(answer) > _MOST_BYTES:
+                raise LLMBadAnswer(f"The answer of the model at {self._where} is longer than {_MOST_BYTES:,} bytes.")
+        return bytes(answer)
+
+    def _refused(self, response: httpx.Response, body: str) -> LLMError:
+        told = f"The model at {self._where} answered {response.status_code}: {self._told(body)}"
         if response.status_code in _PASSING or response.status_code >= 500:
             return LLMUnavailable(told, retry_after=retry_after(response.headers))
         return LLMRejected(told)

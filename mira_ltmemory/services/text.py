@@ -5,7 +5,7 @@ from __future__ import annotations
 from mira_ltmemory.errors import InvalidArgument, OverLimit
 from mira_ltmemory.store.storable import UNSTORABLE, escape, storable
 
-__all__ = ["require_text", "storable"]
+__all__ = ["cut", "parts_of", "require_text", "storable"]
 
 
 def require_text(field: str, value: object, *, limit: int | None = None, empty: bool = False) -> str:
@@ -27,3 +27,26 @@ def require_text(field: str, value: object, *, limit: int | None = None, empty: 
     if not empty and not value.strip():
         raise InvalidArgument(f"{field} is empty; give the text.")
     return value
+
+
+def cut(text: str, limit: int) -> str:
+    """A text of at most ``limit`` characters and a mark, where it is longer."""
+    return text if len(text) <= limit else f"{text[:limit]} [...]"
+
+
+def parts_of(text: str, size: int, most: int) -> list[str]:
+    """A text in up to ``most`` parts of at most ``size`` characters, cut behind a line or a word if it can be.
+
+    What is behind them is left out.
+    """
+    parts: list[str] = []
+    start = 0
+    while start < len(text) and len(parts) < most:
+        end = start + size
+        if end < len(text):
+            found = text.rfind("\n", start + size // 2, end)
+            found = found if found >= 0 else text.rfind(" ", start + size // 2, end)
+            end = found + 1 if found >= 0 else end
+        parts.append(text[start:end])
+        start = end
+    return parts

@@ -12,12 +12,15 @@ from doubles import ListedLLM
 from graphing import BY_USER, process, say, talk, view
 from hypothesis import given
 from hypothesis import strategies as st
+from talking import message
 
 from mira_ltmemory.composition import MemoryManager
 from mira_ltmemory.errors import LLMBadAnswer, LLMUnavailable
 from mira_ltmemory.protocols import JobRun, Origin, Role
+from mira_ltmemory.services.batch.window import Window
 from mira_ltmemory.services.graph.discovery import INVERSES, Inferred, Premise, infer
 from mira_ltmemory.services.graph.extract import THE_USER, extract, stated, stated_of_oneself
+from mira_ltmemory.services.graph.said import ask_model
 
 SAID_AT = datetime(2024, 5, 20, 12, tzinfo=UTC)
 
@@ -229,3 +232,12 @@ def test_nothing_is_inferred_that_was_said_or_of_oneself(
         if each.rule == "transitive":
             first, second = (by_id[id] for id in each.premises)
             assert (first.subject, first.object, second.object) == (each.subject, second.subject, each.object)
+
+
+def test_the_model_is_shown_no_more_than_fits() -> None:
+    """A pasted log would else make a prompt that every server refuses."""
+    llm = ListedLLM(default=json.dumps({"entities": [], "relations": []}))
+    long = message("word " * 100_000, 1)
+    ask_model(llm, Window(long.conversation_id, (long,), (message("before " * 10_000, 0),)), [long])
+    ((shown, _),) = llm.requests
+    assert len(shown[0]["content"]) < 14_000 and shown[0]["content"].count("[...]") == 2

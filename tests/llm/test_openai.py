@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -98,6 +100,34 @@ def test_no_answer_in_time(model: ScriptedModel, make: Callable[..., OpenAIClien
     model.add(Fault(hang=True))
     with pytest.raises(LLMUnavailable, match="did not answer in time"):
         make(timeout=0.2).complete(HELLO)
+
+
+def test_an_answer_that_drips_ends_in_time() -> None:
+    class Dripping(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            for _ in range(600):
+                self.wfile.write(b" ")
+                self.wfile.flush()
+                gone.wait(0.05)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    gone = threading.Event()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Dripping)
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    client = OpenAIClient(f"http://127.0.0.1:{server.server_port}/v1", "small", timeout=0.3)
+    try:
+        with pytest.raises(LLMUnavailable, match="did not answer in time"):
+            client.complete(HELLO)
+    finally:
+        gone.set()
+        client.close()
+        server.shutdown()
+        server.server_close()
 
 
 def test_nobody_listens() -> None:

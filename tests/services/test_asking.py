@@ -8,9 +8,9 @@ import pytest
 from doubles import FixedClock, ListedLLM
 from pydantic import BaseModel, ConfigDict, Field
 
-from mira_ltmemory.errors import BudgetSpent, LLMBadAnswer, LLMUnavailable
+from mira_ltmemory.errors import BudgetSpent, LLMBadAnswer, LLMRejected, LLMUnavailable
 from mira_ltmemory.protocols import LLMReply
-from mira_ltmemory.services.asking import MeteredLLM, RunBudget, ask
+from mira_ltmemory.services.asking import MeteredLLM, RunBudget, answers, ask
 
 
 class Colours(BaseModel):
@@ -113,3 +113,8 @@ def test_time_ends_a_run(clock: FixedClock) -> None:
         with pytest.raises(BudgetSpent, match="20 minutes"):
             llm.complete([])
     assert str(budget.usage) == "1 model calls, 110 tokens"
+
+
+def test_whether_a_model_answers_at_all() -> None:
+    assert answers(ListedLLM(["yes"])) and answers(ListedLLM(["whatever"]))
+    assert not answers(ListedLLM([LLMRejected("401")])) and not answers(ListedLLM([LLMUnavailable("busy")]))

@@ -9,16 +9,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from doubles import FixedClock
+from doubles import FixedClock, ListedLLM
 from talking import marks, rows, said
 
 from mira_ltmemory.composition import MemoryManager
 from mira_ltmemory.errors import LLMBadAnswer, LLMRejected, LLMUnavailable
-from mira_ltmemory.protocols import Actor, Category, Change, Kind, Role
-from mira_ltmemory.services.asking import RunBudget
+from mira_ltmemory.protocols import Actor, Category, Change, Kind, LLMReply, Role
+from mira_ltmemory.services.asking import MeteredLLM, RunBudget
 from mira_ltmemory.services.batch import BatchProcessor, BatchReport, Window
 from mira_ltmemory.services.batch.forming import MAX_CHARS, MAX_MESSAGES
-from mira_ltmemory.services.batch.processor import AWAY_AT_MOST, LEASE, MODEL_AWAY, SET_ASIDE
+from mira_ltmemory.services.batch.processor import LEASE, MODEL_AWAY, SET_ASIDE
 from mira_ltmemory.store.models import Passage, content_hash
 from mira_ltmemory.store.unit_of_work import SqlUnitOfWork
 
@@ -60,6 +60,7 @@ class Noting:
 
 def processor(memory: MemoryManager, step: Noting, **options: Any) -> BatchProcessor:
     budget = options.pop("budget", lambda: RunBudget(memory.clock))
+    options.setdefault("answers", lambda: False)
     return BatchProcessor(memory.store, memory.clock, memory.problems, lambda: [step], budget, **options)
 
 
@@ -187,33 +188,38 @@ def test_a_model_that_is_away_ends_the_run_and_condemns_no_message(
         report = runs.run()
         assert report.stopped is not None and str(error) in report.stopped
         clock.advance(hours=1)
-    assert len(step.windows) == 10 * AWAY_AT_MOST
+    assert len(step.windows) == 10
     assert {mark[:2] for mark in marks(memory)} == {("waiting", 0)}
     assert str(error) in memory.problems.all()[MODEL_AWAY]
     runs.run()
-    assert runs.retry() == AWAY_AT_MOST, "the same two are asked first each time; now they need not wait"
+    assert runs.retry() == 1, "the same one is asked first each time; now it need not wait"
     step.disturb = lambda _: None
     assert runs.run().messages == 4
     assert rows(memory) == ["a", "b", "c", "d"]
 
 
-def test_a_message_that_the_model_never_answers_blocks_nothing(memory: MemoryManager, clock: FixedClock) -> None:
+@pytest.mark.parametrize("error", [LLMUnavailable("no answer in time"), LLMRejected("400 content policy")])
+def test_messages_that_the_model_never_answers_block_nothing(
+    memory: MemoryManager, clock: FixedClock, error: Exception
+) -> None:
     def disturb(window: Window) -> None:
         if any("poison" in message.content for message in window.messages):
-            raise LLMUnavailable("no answer in time")
+            raise error
 
-    said(memory, "poison", conversation="a")
+    for name in "xyz":  # older than all others
+        said(memory, f"poison {name}", conversation=name)
     for name in "bcd":
         said(memory, name, conversation=name)
-    runs = processor(memory, Noting(memory, disturb))
+    runs = processor(memory, Noting(memory, disturb), answers=lambda: True)
     report = runs.run()
-    assert (report.messages, report.failed, report.stopped) == (3, 1, None)
+    assert (report.messages, report.failed, report.stopped) == (3, 3, None)
+    assert MODEL_AWAY not in memory.problems.all()
     for number in range(3):
         clock.advance(hours=2)
         said(memory, f"later {number}", conversation="e")
         runs.run()
-    assert [mark.content for mark in [memory.recall.search("poison").hits[0]]] == ["poison"]
-    assert (runs.counts().aside, len(rows(memory))) == (1, 6)
+    assert memory.recall.search("poison").hits[0].content.startswith("poison")
+    assert (runs.counts().aside, len(rows(memory))) == (3, 6)
 
 
 def test_a_run_ends_with_its_budget_and_the_next_goes_on(memory: MemoryManager, clock: FixedClock) -> None:
@@ -225,6 +231,21 @@ def test_a_run_ends_with_its_budget_and_the_next_goes_on(memory: MemoryManager, 
     assert (first.messages, first.waiting) == (2, 1)
     assert "10 minutes" in first.summary and "1 messages wait" in first.summary
     assert runs.run().messages == 1
+
+
+def test_a_window_that_was_begun_is_done_whatever_it_costs(memory: MemoryManager) -> None:
+    budget = RunBudget(memory.clock, tokens=1_000)
+    llm = MeteredLLM(ListedLLM([LLMReply("yes", input_tokens=900, output_tokens=300)] * 4))
+
+    def ask_twice(_: Window) -> None:
+        for _ in range(2):
+            llm.complete([{"role": "user", "content": "?"}])
+
+    for name in "ab":
+        said(memory, name, conversation=name)
+    report = processor(memory, Noting(memory, ask_twice), budget=lambda: budget).run()
+    assert (report.messages, report.usage.calls, report.waiting) == (1, 2, 1)
+    assert report.stopped is not None and "1,000 tokens" in report.stopped
 
 
 def test_a_run_that_was_taken_over_ends(memory: MemoryManager) -> None:

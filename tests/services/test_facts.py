@@ -18,8 +18,11 @@ from mira_ltmemory.composition import MemoryManager, open_memory
 from mira_ltmemory.config import MemoryConfig
 from mira_ltmemory.embedding.onnx import OnnxEmbedder
 from mira_ltmemory.protocols import Actor, Category, Change, Filter, Kind, Origin, Role
+from mira_ltmemory.services.batch.window import Window
+from mira_ltmemory.services.facts import FactStep
 from mira_ltmemory.services.facts.answer import Answer, moment
 from mira_ltmemory.services.facts.evidence import normalised, quoted_in
+from mira_ltmemory.services.redaction import Redactor
 from mira_ltmemory.templates import render
 
 BY_MODEL = Change(Actor.MODEL, "test")
@@ -332,3 +335,47 @@ def test_the_prompts_render_whatever_is_said() -> None:
     assert nasty in text and "49" not in text
     assert text.count("[end message 1 ") == 1
     assert "instruction" in render("facts_system")
+
+
+def test_a_message_too_long_for_one_prompt_is_read_in_parts(memory: MemoryManager, llm: ListedLLM) -> None:
+    kept = ("Ruth is allergic to penicillin.", "The spare key is with Omar.")
+    filler = "nothing of note was written in this line of the log\n" * 300  # 15,600 characters
+    text = f"{filler}Ruth is allergic to penicillin.\n{filler}The spare key is with Omar.\n"
+    said(memory, text)
+
+    class Reader(ListedLLM):
+        def complete(self, messages: Any, **options: Any) -> Any:
+            shown = messages[-1]["content"]
+            sizes.append(len(shown))
+            told = [
+                line for line in ("Ruth is allergic to penicillin.", "The spare key is with Omar.") if line in shown
+            ]
+            self.steps.append(answer(*[fact(line, line) for line in told]))
+            return super().complete(messages, **options)
+
+    sizes: list[int] = []
+    step = FactStep(
+        memory.store, Reader(), memory.archival, memory.embeddings, Redactor(), memory.blocks.untrusted, UTC
+    )
+    prepared = step.prepare(_window(memory))
+    assert prepared is not None
+    assert [draft.content for draft in prepared.made.drafts] == list(kept)
+    assert len({draft.id for draft in prepared.made.drafts}) == 2
+    assert len(sizes) == 3 and max(sizes) < 14_000
+    assert "messages_cut" not in prepared.counts
+
+
+def test_what_no_part_holds_is_counted(memory: MemoryManager, llm: ListedLLM) -> None:
+    said(memory, "word " * 40_000)
+    llm.default = NONE
+    report = memory.batches.run()
+    assert (report.messages, report.counts["messages_cut"], len(llm.requests)) == (1, 1, 8)
+
+
+def _window(memory: MemoryManager) -> Window:
+    with memory.store.upkeep() as unit:
+        unit.batches.enlist()
+        now = memory.clock.now()
+        conversation = unit.batches.claim("test", now, now)
+        assert conversation is not None
+        return Window.of(unit.batches.members(conversation, now, 10))

@@ -17,6 +17,7 @@ from mira_ltmemory.services.batch.own_words import OwnWords, grouped
 from mira_ltmemory.services.batch.window import Window, WindowMessage
 from mira_ltmemory.services.embeddings import EmbeddingService
 from mira_ltmemory.services.problems import Problems
+from mira_ltmemory.services.text import parts_of
 from mira_ltmemory.store.batches import BatchRow
 from mira_ltmemory.store.unit_of_work import Store
 
@@ -100,3 +101,22 @@ def test_own_words_tell_the_day_in_the_users_zone_and_what_stood_before(store: S
     )
     assert draft.sources == (late.id, next_day.id)
     assert step.prepare(Window(TALK, (message("Thanks!"),))) is None
+
+
+def test_a_long_message_becomes_passages_of_its_parts(store: Store) -> None:
+    embeddings = EmbeddingService(store, None, lambda _: 1, Problems())
+    step = OwnWords(store.user_id, store.clock, embeddings, ZoneInfo("UTC"))
+    lines = [f"Line {number} of a long letter about the garden." for number in range(300)]
+    prepared = step.prepare(Window(TALK, (message("\n".join(lines), 0),)))
+    assert prepared is not None and len(prepared.drafts) == 4
+    assert all(len(draft.content) < 4_400 for draft in prepared.drafts)
+    kept = "\n".join(draft.content for draft in prepared.drafts)
+    assert all(line in kept for line in lines)
+
+
+@given(st.text(alphabet="ab \n", max_size=500), st.integers(1, 60), st.integers(1, 12))
+def test_parts_are_the_text(text: str, size: int, most: int) -> None:
+    parts = parts_of(text, size, most)
+    assert text.startswith("".join(parts)) and len(parts) <= most
+    assert all(1 <= len(part) <= size for part in parts)
+    assert "".join(parts) == text or len(parts) == most

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from mira_ltmemory.errors import LLMBadAnswer, one_line
+from mira_ltmemory.errors import BudgetSpent, LLMBadAnswer, LLMError, one_line
 from mira_ltmemory.protocols import LLM, Json, LLMReply
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -37,6 +37,20 @@ def ask(llm: LLM, *, system: str, prompt: str, answer: type[Answer], max_tokens:
         messages.append({"role": "assistant", "content": reply.text.strip() or "(nothing)"})
         messages.append({"role": "user", "content": _AGAIN.format(why=error)})
     return _read(llm.complete(messages, system=told, max_tokens=max_tokens), answer)
+
+
+def answers(llm: LLM) -> bool:
+    """Whether the model answers a question of a few words: then a refusal is about what was asked before.
+
+    Raises ``BudgetSpent``.
+    """
+    try:
+        llm.complete([{"role": "user", "content": "Answer with the word yes."}], max_tokens=16)
+    except BudgetSpent:
+        raise
+    except LLMError:
+        return False
+    return True
 
 
 def _read(reply: LLMReply, answer: type[Answer]) -> Answer:

@@ -34,7 +34,7 @@ class Usage:
 class RunBudget:
     """The time and tokens of one run; none is no limit. Prices are per million tokens read and written.
 
-    Both are checked before a call, so that the last one may go beyond.
+    Both are checked before a call, and not within ``whole``: what was begun may go beyond.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class RunBudget:
         self._limit = tokens
         self._prices = prices
         self._usage = Usage(cost=0.0 if prices is not None else None)
+        self._begun = False
 
     @property
     def usage(self) -> Usage:
@@ -59,6 +60,8 @@ class RunBudget:
 
     def check(self) -> None:
         """Raise ``BudgetSpent`` where nothing is left."""
+        if self._begun:
+            return
         if self._until is not None and self._clock.now() >= self._until:
             raise BudgetSpent(f"The run's {self._minutes:g} minutes are over; the next run goes on.")
         if self._limit is not None and self._usage.tokens >= self._limit:
@@ -73,6 +76,16 @@ class RunBudget:
         self._usage = Usage(
             used.calls + 1, used.input_tokens + reply.input_tokens, used.output_tokens + reply.output_tokens, cost
         )
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """A piece of work that is done to its end, once something is left: else what it cost would be lost."""
+        self.check()
+        self._begun = True
+        try:
+            yield
+        finally:
+            self._begun = False
 
     @contextmanager
     def spending(self) -> Iterator[RunBudget]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta, tzinfo
 from uuid import UUID
 
@@ -10,12 +11,15 @@ from mira_ltmemory.protocols import Category, Clock, Origin, Role
 from mira_ltmemory.services.batch.drafts import Draft, Drafts, embedded, store_drafts
 from mira_ltmemory.services.batch.window import Window, WindowMessage
 from mira_ltmemory.services.embeddings import EmbeddingService
+from mira_ltmemory.services.text import cut, parts_of
 from mira_ltmemory.store.unit_of_work import SqlUnitOfWork
 
 PASSAGE_CHARS = 1_000
 """About what an embedding model reads of a text; a longer message is a passage of its own."""
 
-MESSAGE_CHARS = 4_000
+MESSAGE_CHARS, MOST_PARTS = 4_000, 8
+"""A message longer than this becomes a passage for each part; what is behind the last is left to recall memory."""
+
 BEFORE_CHARS = 200
 PAUSE = timedelta(minutes=20)
 MIN_WORDS = 5
@@ -47,7 +51,13 @@ class OwnWords:
 
     def _drafts(self, window: Window) -> Iterator[Draft]:
         before = next((message for message in reversed(window.context) if is_said(message)), None)
-        for index, group in enumerate(grouped([message for message in window.messages if is_said(message)])):
+        said = [
+            replace(message, content=part)
+            for message in window.messages
+            if is_said(message)
+            for part in parts_of(message.content, MESSAGE_CHARS, MOST_PARTS)
+        ]
+        for index, group in enumerate(grouped(said)):
             if sum(len(message.content.split()) for message in group) >= MIN_WORDS:
                 yield Draft(
                     id=window.row_id(self._user_id, self.name, index),
@@ -55,7 +65,7 @@ class OwnWords:
                     category=Category.WINDOW,
                     said_at=group[-1].said_at,
                     origin=origin_of(group),
-                    sources=tuple(message.id for message in group),
+                    sources=tuple(dict.fromkeys(message.id for message in group)),
                 )
             before = group[-1]
 
@@ -64,8 +74,8 @@ class OwnWords:
         end = f"{last:%H:%M}" if first.date() == last.date() else f"{last:%Y-%m-%d %H:%M}"
         lines = [f"{first:%Y-%m-%d %H:%M}" + ("" if first == last else f" to {end}")]
         if before is not None and group[0].said_at - before.said_at <= PAUSE:
-            lines.append(f"(before) {speaker(before)}: {_cut(' '.join(before.content.split()), BEFORE_CHARS)}")
-        lines += [f"{speaker(message)}: {_cut(message.content, MESSAGE_CHARS)}" for message in group]
+            lines.append(f"(before) {speaker(before)}: {cut(' '.join(before.content.split()), BEFORE_CHARS)}")
+        lines += [f"{speaker(message)}: {message.content}" for message in group]
         return "\n".join(lines)
 
 
@@ -98,7 +108,3 @@ def grouped(messages: Sequence[WindowMessage]) -> Iterator[list[WindowMessage]]:
         chars += size
     if group:
         yield group
-
-
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else f"{text[:limit]} [...]"

@@ -49,9 +49,7 @@ MODEL_AWAY = "language model"
 
 _CONTEXT = 4
 _AWAY = (LLMUnavailable, LLMRejected)
-AWAY_AT_MOST = 2
-"""After so many windows in a row for which the model was away, the run ends. If it answers for the next window, the
-model was not away: the failure is counted against the window."""
+"""The model is away, or it is the window: a question of a few words tells which. Only then the window is to blame."""
 
 
 def always() -> bool:
@@ -112,7 +110,7 @@ class BatchProcessor:
     A window's results and the marks of its messages are stored in one transaction, and each row's id follows from the
     window: a run that is killed anywhere leaves whole windows, and the next one goes on behind them. No transaction is
     open while a step prepares, which may take a model's time. ``hours`` bounds the time that a window spans; ``budget``
-    makes the budget of a run.
+    makes the budget of a run; ``answers`` tells whether the language model answers at all.
     """
 
     def __init__(
@@ -123,6 +121,7 @@ class BatchProcessor:
         steps: Callable[[], Sequence[WindowStep]],
         budget: Callable[[], RunBudget],
         *,
+        answers: Callable[[], bool],
         hours: float = 1,
         lease: timedelta = LEASE,
         owner: str | None = None,
@@ -132,6 +131,7 @@ class BatchProcessor:
         self._problems = problems
         self._steps = steps
         self._budget = budget
+        self._answers = answers
         self._span = timedelta(hours=hours)
         self._lease = lease
         self._owner = owner or f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4()}"
@@ -192,7 +192,6 @@ class _Run:
         self._parent: int | None = None
         self._report = BatchReport()
         self._counts: Counter[str] = Counter()
-        self._away: list[tuple[Window, int, str]] = []
 
         @cache
         def begun() -> int:
@@ -257,23 +256,19 @@ class _Run:
         """Process a window; return why the run has to stop, if it has to."""
         at = "forming"
         try:
-            self._budget.check()
-            prepared: list[Any] = []
-            for step in self._steps:
-                at = step.name
-                prepared.append(step.prepare(window))
-                self._renew(window)
-            at = "storing"
-            self._finish(window, prepared)
+            with self._budget.whole():
+                prepared: list[Any] = []
+                for step in self._steps:
+                    at = step.name
+                    prepared.append(step.prepare(window))
+                    self._renew(window)
+                at = "storing"
+                self._finish(window, prepared)
         except (BudgetSpent, StoreUnavailable) as error:
             self._release(window)
             return str(error)
         except _AWAY as error:
-            self._note(window, attempts, f"{at}: {error}", len(window.messages))
-            self._away.append((window, attempts, f"{at}: {error}"))
-            if len(self._away) == AWAY_AT_MOST:
-                self._of._problems.set(MODEL_AWAY, f"{error} Conversations wait to be processed.")
-                return str(error)
+            return self._refused(window, attempts, at, error)
         except _Lost:
             logger.info("a window was processed by another worker, or its messages are gone")
             self._release(window)
@@ -285,12 +280,26 @@ class _Run:
             )  # fmt: skip
             self._fail(window, attempts + 1, f"{at}: {error if known else repr(error)}")
         else:
-            for gone, before, told in self._away:
-                self._fail(gone, before + 1, told)
-            self._away.clear()
             if self._budget.usage.calls:
                 self._of._problems.clear(MODEL_AWAY)
         return None
+
+    def _refused(self, window: Window, attempts: int, at: str, error: LtMemoryError) -> str | None:
+        """Count a failure where the model answers other questions; else nobody is to blame, and the run ends."""
+        told = f"{at}: {error}"
+        try:
+            answers = self._of._answers()
+        except BudgetSpent as spent:
+            self._note(window, attempts, told, len(window.messages))
+            return str(spent)
+        if answers:
+            logger.warning("a window of %d messages failed at %s", len(window.messages), at)
+            self._fail(window, attempts + 1, told)
+            return None
+        self._note(window, attempts, told, len(window.messages))
+        waits = f"{one_line(str(error))} Conversations wait to be processed."
+        self._of._problems.set(MODEL_AWAY, self._store.redact(waits))
+        return str(error)
 
     def _finish(self, window: Window, prepared: Sequence[Any]) -> None:
         ids = [message.id for message in window.messages]

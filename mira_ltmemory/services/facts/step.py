@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from typing import Protocol
 from uuid import UUID
@@ -18,6 +18,7 @@ from mira_ltmemory.services.embeddings import EmbeddingService
 from mira_ltmemory.services.facts.answer import Answer, Proposed, moment
 from mira_ltmemory.services.facts.evidence import quoted_in
 from mira_ltmemory.services.redaction import Redactor
+from mira_ltmemory.services.text import cut, parts_of
 from mira_ltmemory.services.untrusted import UntrustedText
 from mira_ltmemory.store.models import Passage
 from mira_ltmemory.store.unit_of_work import SqlUnitOfWork, Store
@@ -29,7 +30,12 @@ MIN_WORDS = 4
 NEAREST = 8
 SHOWN = 20
 QUERIES = 4
-MESSAGE_CHARS = 3_000
+MESSAGE_CHARS = 12_000
+"""What is read of a message at once; windows hold no more than this. A longer message stands alone, and is read in up
+to ``MOST_PARTS`` parts."""
+
+MOST_PARTS = 8
+CONTEXT_CHARS = 1_000
 MEMORY_CHARS = 600
 _MAX_TOKENS = 3_000
 _CATEGORIES = (Category.NOTE, Category.FACT)
@@ -105,16 +111,20 @@ class FactStep:
         said = [message for message in window.messages if is_said(message)]
         if sum(len(message.content.split()) for message in said) < MIN_WORDS:
             return None
-        known = self._nearest(said)
-        answer = ask(
-            self._llm,
-            system=render("facts_system"),
-            prompt=self._prompt(window, known),
-            answer=Answer,
-            max_tokens=_MAX_TOKENS,
-        )
         counts: Counter[str] = Counter()
-        checked = list(self._checked(window, known, answer.facts, counts))
+        checked: list[tuple[Draft, Supersedes | None]] = []
+        first = 0
+        for part in _parts(window, counts):
+            known = self._nearest([message for message in part.messages if is_said(message)])
+            facts = ask(
+                self._llm,
+                system=render("facts_system"),
+                prompt=self._prompt(part, known),
+                answer=Answer,
+                max_tokens=_MAX_TOKENS,
+            ).facts
+            checked += self._checked(part, known, facts, first, counts)
+            first += len(facts)
         made = embedded([draft for draft, _ in checked], self._embeddings)
         return Found(made, {draft.id: ends for draft, ends in checked if ends is not None}, counts)
 
@@ -138,7 +148,7 @@ class FactStep:
         """The present memories nearest to what was said, each once."""
         found: dict[UUID, None] = {}
         for group in list(grouped(said))[:QUERIES]:
-            query = "\n".join(message.content[:MESSAGE_CHARS] for message in group)
+            query = "\n".join(message.content for message in group)
             hits = self._memories.search(query, Filter(categories=_CATEGORIES), NEAREST).hits
             found.update(dict.fromkeys(hit.id for hit in hits))
         with self._store.read() as unit:
@@ -156,27 +166,27 @@ class FactStep:
                 }
                 for each in known
             ],
-            context=[self._shown("-", message) for message in window.context],
+            context=[self._shown("-", message, CONTEXT_CHARS) for message in window.context],
             messages=[self._shown(str(number), message) for number, message in enumerate(window.messages, 1)],
         )
 
-    def _shown(self, number: str, message: WindowMessage) -> dict[str, str]:
+    def _shown(self, number: str, message: WindowMessage, limit: int = MESSAGE_CHARS) -> dict[str, str]:
         return {
             "number": number,
             "time": f"{message.said_at.astimezone(self._zone):%Y-%m-%d %H:%M, %A}",
             "speaker": _plain(speaker(message)),
             "role": message.role.value if message.trusted else f"{message.origin.value}, not said by anybody",
-            "content": message.content[:MESSAGE_CHARS],
+            "content": cut(message.content, limit),
         }
 
     def _day(self, at: datetime) -> str:
         return f"{at.astimezone(self._zone):%Y-%m-%d}"
 
     def _checked(
-        self, window: Window, known: Sequence[Known], proposed: Sequence[Proposed], counts: Counter[str]
+        self, window: Window, known: Sequence[Known], proposed: Sequence[Proposed], first: int, counts: Counter[str]
     ) -> Iterator[tuple[Draft, Supersedes | None]]:
         by_ref = {each.ref: each for each in known}
-        for index, fact in enumerate(proposed):
+        for index, fact in enumerate(proposed, first):
             if fact.action == "nothing":
                 continue
             cited = [window.messages[number - 1] for number in fact.messages if 1 <= number <= len(window.messages)]
@@ -219,6 +229,19 @@ class FactStep:
         )
         earlier = tuple(each for each in ended if each not in later)
         return draft, Supersedes(earlier, begins) if earlier else None
+
+
+def _parts(window: Window, counts: Counter[str]) -> Iterator[Window]:
+    """The window as it is, or a message that is too long for one prompt, part by part."""
+    message = window.messages[0]
+    if len(window.messages) > 1 or len(message.content) <= MESSAGE_CHARS:
+        yield window
+        return
+    parts = parts_of(message.content, MESSAGE_CHARS, MOST_PARTS)
+    if sum(map(len, parts)) < len(message.content):
+        counts["messages_cut"] += 1
+    for part in parts:
+        yield replace(window, messages=(replace(message, content=part),))
 
 
 def _plain(name: str) -> str:

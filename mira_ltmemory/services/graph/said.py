@@ -15,10 +15,14 @@ from mira_ltmemory.services.asking import ask
 from mira_ltmemory.services.batch.window import Window, WindowMessage
 from mira_ltmemory.services.graph.extract import EntityType, Found
 from mira_ltmemory.services.graph.keys import key_of
+from mira_ltmemory.services.text import cut
 from mira_ltmemory.templates import render
 
 MAX_ENTITIES = 60
 MAX_RELATIONS = 60
+
+MESSAGE_CHARS, CONTEXT_CHARS = 12_000, 1_000
+"""What the model is shown of a message: a window holds no more, but for one that stands alone. Rules read all of it."""
 
 _PREDICATE = regex.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+){0,5}")
 
@@ -80,17 +84,17 @@ class ModelAnswer:
 def ask_model(llm: LLM, window: Window, messages: list[WindowMessage]) -> ModelAnswer:
     """Ask the model what the messages speak of. Raises ``LLMError``."""
     shown = [
-        {"number": number, "said_at": each.said_at, "content": _with_speaker(each)}
+        {"number": number, "said_at": each.said_at, "content": _with_speaker(each, MESSAGE_CHARS)}
         for number, each in enumerate(messages, start=1)
     ]
-    context = [_with_speaker(each) for each in window.context]
+    context = [_with_speaker(each, CONTEXT_CHARS) for each in window.context]
     prompt = render("graph_window", messages=shown, context=context)
     answer = ask(llm, system=render("graph_system"), prompt=prompt, answer=GraphAnswer, max_tokens=3000)
     return held_against(answer, messages)
 
 
-def _with_speaker(message: WindowMessage) -> str:
-    return f"{message.speaker or message.role.value}: {message.content}"
+def _with_speaker(message: WindowMessage, limit: int) -> str:
+    return f"{message.speaker or message.role.value}: {cut(message.content, limit)}"
 
 
 def held_against(answer: GraphAnswer, messages: list[WindowMessage]) -> ModelAnswer:

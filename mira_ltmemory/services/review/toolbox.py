@@ -9,12 +9,15 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mira_ltmemory.protocols import Json, Tool
+
+logger = logging.getLogger(__name__)
 
 LABEL = "human"
 GUARDED = ("core_memory_append", "core_memory_replace")
@@ -65,12 +68,19 @@ class Toolbox:
 
     def run(self, name: str, arguments: Json) -> tuple[str, bool]:
         """Run a call of the model: what it is answered, and whether that is an error. Never raises."""
-        result = self._refusal(name, arguments) or self._tools[name].run(**arguments)
+        result = self._refusal(name, arguments) or self._result(name, arguments)
         succeeded = result.get("success") is True
         self.calls.append(Call(name, succeeded, edit=name in GUARDED or name.endswith("_insert")))
         text = json.dumps(result, ensure_ascii=False, default=str)
         self._orders += [_folded(one) for one in _texts(result) if _ORDERS.search(one)]
         return (text if len(text) <= _RESULT_CHARS else f"{text[:_RESULT_CHARS]} [cut off here]"), not succeeded
+
+    def _result(self, name: str, arguments: Json) -> Json:
+        try:
+            return self._tools[name].run(**arguments)
+        except Exception as error:  # the review goes on: the model is told, and what it did so far is kept
+            logger.exception("the tool %s failed in the weekly review", name)
+            return _error(f"{name} failed: {type(error).__name__}. Nothing more is known; go on without it.")
 
     def _refusal(self, name: str, arguments: Json) -> Json | None:
         if name not in self._tools:

@@ -168,6 +168,12 @@ class SchedulerService:
 
     def __init__(self) -> None:
         self._registered_jobs: dict[str, Any] = {}
+        self.scheduler = self
+        self.armed: dict[str, Any] = {}
+
+    def get_job(self, job_id: str) -> Any:
+        """As in APScheduler, of which it is a double too."""
+        return SimpleNamespace(modify=lambda next_run_time: self.armed.update({job_id: next_run_time}))
 
     def register_job(self, job_id: str, func: Any, trigger: Any, component: str, description: str) -> bool:
         self._registered_jobs[job_id] = SimpleNamespace(func=func, trigger=trigger, component=component)

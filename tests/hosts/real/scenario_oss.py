@@ -67,6 +67,7 @@ class Double:
         now = datetime.now(UTC)
         FOUND["fires_in"] = (job.trigger.get_next_fire_time(None, now) - now).total_seconds()
         job.func()
+        FOUND["again"] = self.scheduler.armed[job_id].isoformat()
 
 
 class Snapshot:
@@ -159,7 +160,9 @@ class Snapshot:
             deadline = time.monotonic() + 20
             while not FOUND.get("ran") and time.monotonic() < deadline:
                 await asyncio.sleep(0.05)
+            await asyncio.sleep(0.5)  # the run has ended; it is armed again in its thread
             FOUND["active"] = self.scheduler.get_job_info(job_id)["active"]
+            FOUND["again"] = self.scheduler.scheduler.get_job(job_id).next_run_time.astimezone(UTC).isoformat()
             self.scheduler.stop()
 
         asyncio.run(run())
@@ -293,6 +296,7 @@ def play(model: ScriptedModel) -> None:
     runner.run = note
     FOUND["jobs"] = installation.host.automations
     host.run_job(FOUND["jobs"]["process_conversations"])
+    FOUND["due"] = installation.memory.runner.next_run_at("process_conversations").astimezone(UTC).isoformat()
     host.continuum.add_assistant_message("The very last word.")
     installation.close()
     FOUND["left"] = [
