@@ -14,7 +14,7 @@ _SHARE = 3
 
 
 class RecentInsightsProvider:
-    """Renders the newest insights that hold, each with when it was found and how many messages stand behind it."""
+    """Renders the newest insights that hold, each with its day and how many messages or facts it rests on."""
 
     name = "recent_insights"
 
@@ -32,6 +32,7 @@ class RecentInsightsProvider:
             "date": row.found_at.astimezone(self._zone).date().isoformat(),
             "text": shortened(row.content, self._limit // _SHARE),
             "evidence": row.evidence,
+            "of": "facts" if row.of_passages else "messages",
         }
 
 

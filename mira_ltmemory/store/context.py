@@ -37,13 +37,14 @@ class SourceMessage:
 
 @dataclass(frozen=True, slots=True)
 class InsightRow:
-    """An insight that holds: ``evidence`` is how many messages stand behind it, where that was noted."""
+    """An insight that holds: ``evidence`` is how many messages stand behind it, where noted; ``of_passages``: facts."""
 
     id: UUID
     content: str
     found_at: datetime
     since: datetime | None
     evidence: int | None
+    of_passages: bool = False
 
 
 class ContextRows(Rows):
@@ -67,6 +68,9 @@ class ContextRows(Rows):
         """The newest insights that hold, newest first."""
         rows = self.execute(_INSIGHTS, limit=limit)
         return [
-            InsightRow(row.id, row.content, row.said_at, row.valid_from, (row.metadata or {}).get("evidence_count"))
+            InsightRow(
+                row.id, row.content, row.said_at, row.valid_from, row.metadata.get("evidence_count"),
+                bool(row.metadata.get("of_passages")),
+            )
             for row in rows
-        ]
+        ]  # fmt: skip

@@ -32,7 +32,7 @@ WHERE p.user_id = :user_id AND p.id IN (SELECT id FROM found) ORDER BY p.said_at
 
 _END = """
 UPDATE ltmemory.passages SET valid_until = :at, metadata = metadata || CAST(:note AS jsonb)
-WHERE user_id = :user_id AND id = :id AND valid_until IS NULL
+WHERE user_id = :user_id AND id = :id AND (valid_until IS NULL OR valid_until > :at)
     AND (CAST(:version AS int) IS NULL OR version = :version)
 """
 
@@ -62,7 +62,7 @@ class PassageRows(Rows):
     def end(self, passage_id: UUID, at: datetime, *, version: int | None = None, note: Json | None = None) -> bool:
         """Let a passage hold until ``at`` and no longer, ``note`` joined to its metadata; tell whether it was changed.
 
-        It is not where it is gone, was ended before, or is no more at ``version``: somebody changed it meanwhile.
+        It is not where it is gone, ends before, or is no more at ``version``: somebody changed it meanwhile.
         """
         done = self.execute(_END, id=passage_id, at=at, version=version, note=json.dumps(note or {}))
         return done.rowcount == 1

@@ -188,6 +188,21 @@ def test_a_plan_ends_the_present_when_it_comes(memory: MemoryManager, clock: Fix
     ]
 
 
+def test_a_fact_with_a_stated_end_can_be_superseded_before_it(
+    memory: MemoryManager, clock: FixedClock, llm: ListedLLM
+) -> None:
+    said(memory, "I rent a flat in Lyon until the end of 2026.")
+    rent = fact("The user rents a flat in Lyon.", "I rent a flat in Lyon", valid_until="2026-12-31")
+    llm.steps.append(answer(rent))
+    memory.batches.run()
+    clock.advance(days=30)
+    said(memory, "I gave the flat up and moved to Porto.")
+    new = fact("The user lives in Porto.", "moved to Porto")
+    llm.steps.append(answer({**new, "action": "supersede", "supersedes": ["a1"]}))
+    assert memory.batches.run().counts["facts_superseded"] == 1
+    assert facts(memory, "Where does the user live?") == ["The user lives in Porto."]
+
+
 def test_older_words_end_nothing_that_is_newer(memory: MemoryManager, clock: FixedClock, llm: ListedLLM) -> None:
     said(memory, "I live in Porto now, near the sea.", conversation="new")
     llm.steps.append(answer(fact("The user lives in Porto.", "I live in Porto now")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from uuid import UUID, uuid5
 
 from mira_ltmemory.protocols import Category, Change, Clock, Json, Kind, Origin
@@ -49,20 +50,26 @@ class InsightKeeper:
             return counts
 
     def _work(self, unit: SqlUnitOfWork, patterns: Sequence[Pattern]) -> list[tuple[NoticedRow | None, Pattern | None]]:
-        """What is to be done: a pattern without a row is new, a row without a pattern holds no more."""
-        known = unit.review.noticed()
+        """What is to be done: a pattern without a row is new, a row without a pattern holds no more.
+
+        What a person undid is not done again, until there is newer evidence of it.
+        """
+        known, undone = unit.review.noticed(), unit.review.undone()
+        away = [row for row in undone if row.id not in {each.id for each in known}]
+        before = {row.id: row for row in undone}
         work: list[tuple[NoticedRow | None, Pattern | None]] = []
         met: set[UUID] = set()
         for pattern in patterns:
             row = _same(known, pattern, unit.user_id, met)
             if row is not None:
                 met.add(row.id)
+            taken_back = before.get(row.id) if row is not None else _same(away, pattern, unit.user_id, set())
+            if taken_back is not None and not taken_back.ended and not _is_newer(pattern, taken_back):
+                continue
             if row is None or row.ended or row.content != self._text(pattern):
                 work.append((row, pattern))
-        work += [
-            (row, None) for row in known if not row.ended and row.id not in met and row.note.get("pattern") in _ENDING
-        ]
-        return work
+        over = [row for row in known if not row.ended and row.id not in met and row.note.get("pattern") in _ENDING]
+        return work + [(row, None) for row in over if not (row.id in before and before[row.id].ended)]
 
     def _add(self, unit: SqlUnitOfWork, pattern: Pattern) -> int:
         text = self._text(pattern)
@@ -114,6 +121,7 @@ class InsightKeeper:
             "terms": [self._store.redact(term) for term in pattern.terms],
             "evidence_count": pattern.count,
             "last": pattern.until.isoformat(),
+            **({"of_passages": True} if pattern.of_passages else {}),
         }
 
 
@@ -128,3 +136,9 @@ def _same(known: Sequence[NoticedRow], pattern: Pattern, user_id: UUID, met: set
     terms = set(pattern.terms)
     about = next((row for row in free if not row.ended and terms & set(row.note.get("terms", ()))), None)
     return about or next((row for row in free if row.id == row_id(user_id, pattern)), None)
+
+
+def _is_newer(pattern: Pattern, row: NoticedRow) -> bool:
+    """Whether a pattern rests on something that was said since what was noted in a row."""
+    last = row.note.get("last")
+    return not isinstance(last, str) or pattern.until > datetime.fromisoformat(last)

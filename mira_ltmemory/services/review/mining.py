@@ -39,8 +39,9 @@ class PatternMiner:
         """Every pattern: topics, habits, and preferences that changed. Raises ``StoreError``."""
         talk = self.talk()
         topics = find_topics(talk)
+        now = self._clock.now()
         with self._store.read() as unit:
-            facts = unit.review.changed_facts(self._clock.now() - _FACTS_SINCE, limit=_FACTS)
+            facts = unit.review.changed_facts(now - _FACTS_SINCE, now, limit=_FACTS)
         return [
             *(as_pattern(talk, topic) for topic in topics),
             *find_habits(talk, topics),
@@ -59,6 +60,7 @@ class PatternMiner:
             evidence=[fact.old_id, fact.new_id],
             since=fact.ended,
             until=fact.ended,
+            of_passages=True,
         )
 
 

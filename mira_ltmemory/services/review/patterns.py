@@ -13,7 +13,7 @@ class Pattern:
     """What was noticed. ``key`` names it among patterns of its ``kind``, week after week.
 
     ``terms`` are the words that it is about; patterns of one kind that share a term are the same one. ``evidence``
-    are messages (or, of facts, passages), oldest first; ``since`` is when the first of them was said.
+    are messages (``of_passages``: facts), oldest first; ``since`` is when the first of them was said.
     """
 
     kind: str
