@@ -157,40 +157,59 @@ class JobRunner:
             return regular
         return again if name in self._failing else min(regular, again)
 
-    def run(self, name: str, *, force: bool = False, progress: Progress = no_progress) -> Json:
+    def run(
+        self,
+        name: str,
+        *,
+        force: bool = False,
+        only_if: Callable[[Any], bool] | None = None,
+        progress: Progress = no_progress,
+    ) -> Json:
         """Run a job now and return ``{"success", "job", "report" | "error"}``. Never raises.
 
         Nothing is done where another process runs it, or ran it for the time that was due; ``force``
-        overrides the latter.
+        overrides the latter. ``only_if`` as well, but asks, of a unit of the store and once nobody else can begin,
+        whether there is anything to do; such a run does not wait for one that is under way.
         """
         job = self._jobs.get(name)
         if job is None:
             known = ", ".join(self._jobs) or "none"
             return {"success": False, "job": name, "error": f"There is no job {name!r}. Jobs: {known}."}
-        with self._locks[name]:
-            self._retry_at.pop(name, None)
+        lock = self._locks[name]
+        if not lock.acquire(blocking=only_if is None):
+            return _skipped(job, "It is running at this moment.")
+        try:
+            again = self._retry_at.pop(name, None)
             try:
-                return self._run(job, force, progress)
+                return self._run(job, force, only_if, progress)
+            except _NotWantedError:
+                if again is not None:
+                    self._retry_at[name] = again
+                return _skipped(job, "Nothing to do at this moment.")
             except LtMemoryError as error:
                 logger.warning("job %s could not be run: %s", name, error)
                 return {"success": False, "job": name, "error": str(error)}
             except Exception as error:  # the engine's record must end, whatever happened
                 logger.exception("job %s could not be run", name)
                 return {"success": False, "job": name, "error": _describe(error)}
+        finally:
+            lock.release()
 
-    def _run(self, job: Job, force: bool, progress: Progress) -> Json:
+    def _run(self, job: Job, force: bool, only_if: Callable[[Any], bool] | None, progress: Progress) -> Json:
         now = self._clock.now()
         due = last_run(job.cron, job.timezone, now)
         with self._store.upkeep() as unit:
             state = unit.jobs.get(job.name)
             if state is None:
                 unit.jobs.declare(job.name, job.cron, job.timezone, next_run(job.cron, job.timezone, now))
-            if not force and (skipped := self._not_now(job, state, due, now)):
+            if not force and only_if is None and (skipped := self._not_now(job, state, due, now)):
                 return skipped
             if not unit.jobs.take_lease(job.name, self._owner, now, self._lease):
                 busy_until = unit.jobs.get(job.name).lease_until or now + self._lease
                 self._retry_at[job.name] = busy_until
                 return _skipped(job, f"Another process runs it; it is looked at again by {busy_until.isoformat()}.")
+            if only_if is not None and not only_if(unit):
+                raise _NotWantedError  # which gives the lease back: nothing of this transaction stays
         failures = state.consecutive_failures if state else 0
         if state is not None and state.lease_owner is not None:  # a run that nobody ended: take_lease has counted it
             failures += 1
@@ -305,6 +324,10 @@ def _done_since(state: JobRecord, due: datetime, now: datetime) -> datetime | No
     """When the job succeeded for the run that was ``due``. A success in the future is a clock set back: not counted."""
     began = _began(state)
     return began if began is not None and due <= began <= now else None
+
+
+class _NotWantedError(Exception):
+    """There is nothing to do for a run that was to be made only where there is."""
 
 
 def _skipped(job: Job, why: str) -> Json:

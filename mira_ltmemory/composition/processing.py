@@ -42,7 +42,7 @@ def window_steps(memory: MemoryManager, redactor: Redactor) -> list[WindowStep]:
             FactStep(memory.store, llm, memory.archival, memory.embeddings, redactor, untrusted, settings.zone)
         )
     if settings.entity_extraction_enabled:
-        steps.append(GraphStep(memory.store, memory.embeddings, llm))
+        steps.append(GraphStep(memory.store, memory.embeddings, settings.zone, llm))
     return steps
 
 
@@ -70,5 +70,6 @@ def _consolidate_if_due(memory: MemoryManager) -> str:
     name = "consolidate_memory"
     if name not in memory.runner or not memory.consolidation.is_due() or memory.runner.is_busy_hour():
         return ""
-    result = memory.runner.run(name, force=True)
-    return f" {result['report']['summary']}" if result["success"] else ""
+    # Asked again when it is sure that none is under way: the nightly one may end meanwhile, and have done it all.
+    result = memory.runner.run(name, only_if=memory.consolidation.is_due_in)
+    return f" {result['report']['summary']}" if result["success"] and not result.get("skipped") else ""

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -111,15 +112,20 @@ class FirstName:
     beside: bool
 
 
-# By when they were said, where no moment is known since which they hold.
-_END = """
-UPDATE ltmemory.relations r SET valid_until = :at
+# What was said of one subject and kind, each with when and by what.
+_PERIODS = """
+SELECT r.id, r.object_id, r.valid_from, r.valid_until, t.said, t.sources FROM ltmemory.relations r
+CROSS JOIN LATERAL (
+    SELECT coalesce(array_agg(coalesce(m.said_at, p.said_at) ORDER BY s.source_id), '{}') AS said,
+        coalesce(array_agg(s.source_id ORDER BY s.source_id), '{}') AS sources
+    FROM ltmemory.sources s
+    LEFT JOIN ltmemory.messages m ON m.user_id = :user_id AND s.source_kind = 'message' AND m.id = s.source_id
+    LEFT JOIN ltmemory.passages p ON p.user_id = :user_id AND s.source_kind = 'passage' AND p.id = s.source_id
+    WHERE s.user_id = :user_id AND s.kind = 'relation' AND s.row_id = r.id
+        AND coalesce(m.said_at, p.said_at) IS NOT NULL
+) t
 WHERE r.user_id = :user_id AND r.subject_id = ANY(CAST(:subjects AS uuid[])) AND r.predicate = :predicate
-    AND r.id <> :but AND NOT r.inferred AND r.valid_until IS NULL AND coalesce(r.valid_from, (
-        SELECT max(m.said_at) FROM ltmemory.sources s
-        JOIN ltmemory.messages m ON m.user_id = :user_id AND m.id = s.source_id
-        WHERE s.user_id = :user_id AND s.kind = 'relation' AND s.row_id = r.id
-    )) < :at
+    AND NOT r.inferred ORDER BY r.id
 """
 
 _SAID = """
@@ -203,10 +209,22 @@ class GraphRows(Rows):
         rows = self.execute(_NAMES_OF, type=type, limit=_PAIRS * 10)
         return [Named(row.id, row.type, row.name, row.key) for row in rows]
 
-    def end_relations(self, subjects: Sequence[UUID], predicate: str, but: UUID, at: datetime) -> int:
-        """Let the relations of this kind that were said of these and are older end then; return how many."""
-        ended = self.execute(_END, subjects=list(subjects), predicate=predicate, but=but, at=at)
-        return int(ended.rowcount)
+    def periods(self, subjects: Sequence[UUID], predicate: str) -> Sequence[Any]:
+        """The relations of a kind that were said of these: ``id``, ``object_id``, ``valid_from``, ``valid_until``.
+
+        Of each also ``said``, the moments of what said it, and ``sources``, their ids.
+        """
+        return self.execute(_PERIODS, subjects=list(subjects), predicate=predicate).all()
+
+    def bound_relation(self, relation_id: UUID, valid_from: datetime | None, valid_until: datetime | None) -> None:
+        """Let a relation hold from and until these moments."""
+        self.execute(
+            "UPDATE ltmemory.relations SET valid_from = :valid_from, valid_until = :valid_until "
+            "WHERE user_id = :user_id AND id = :id",
+            id=relation_id,
+            valid_from=valid_from,
+            valid_until=valid_until,
+        )
 
     def said(self, now: datetime) -> list[SaidRelation]:
         """Relations that were said and hold, at most 50,000."""

@@ -321,6 +321,38 @@ def test_two_threads_of_one_process_do_not_run_a_job_at_once(make: Any, work: Wo
     assert len(work.runs) == 1
 
 
+def test_a_run_that_may_not_be_wanted_waits_for_nobody_and_leaves_no_trace(make: Any, store: Any) -> None:
+    begun, go_on, runs = threading.Event(), threading.Event(), []
+
+    def slow(run: JobRun) -> JobReport:
+        runs.append(run)
+        begun.set()
+        assert go_on.wait(20)
+        return JobReport(summary="done", counts={})
+
+    here, elsewhere = make(), make()
+    for runner in (here, elsewhere):
+        runner.add(Job(name="tidy", cron="0 * * * *", timezone="UTC", description="Tidies.", run=slow))
+    under_way = threading.Thread(target=here.run, args=("tidy",))
+    under_way.start()
+    assert begun.wait(20)
+    try:
+        for runner in (here, elsewhere):
+            assert runner.run("tidy", only_if=lambda _unit: True)["skipped"]
+    finally:
+        go_on.set()
+        under_way.join()
+    before = state(store)
+    again = elsewhere.next_run_at("tidy")
+    for runner in (here, elsewhere):
+        assert runner.run("tidy", only_if=lambda _unit: False)["skipped"]
+    after = state(store)
+    assert (after.lease_owner, after.last_started_at) == (None, before.last_started_at) and len(runs) == 1
+    assert elsewhere.next_run_at("tidy") == again, "what it waits for stays"
+    assert here.run("tidy", only_if=lambda unit: unit.jobs.get("tidy") is not None)["report"]["summary"] == "done"
+    assert len(runs) == 2
+
+
 def test_no_secret_of_a_jobs_text_is_kept(memory: Any, clock: Any) -> None:
     token = "ghp_" + "a1B2c3D4" * 4 + "e5F6"
 

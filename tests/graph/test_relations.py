@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from doubles import ListedLLM
+from doubles import FixedClock, ListedLLM
 from graphing import BY_USER, process, say, talk, view
 from hypothesis import given
 from hypothesis import strategies as st
@@ -113,6 +114,43 @@ def test_a_newer_home_ends_the_older(memory: MemoryManager) -> None:
     assert homes["Rome"] is None
 
 
+def homes(memory: MemoryManager, name: str = "Anna Berg") -> set[tuple[str, datetime | None]]:
+    return {(each.object, each.until) for each in view(memory, name).relations}
+
+
+def test_who_moves_back_lives_there_again(memory: MemoryManager) -> None:
+    first = say(memory, "Anna Berg lives in Rome.", talk="one")
+    process(memory, first)
+    second = say(memory, "Anna Berg moved to Oslo.", talk="two")
+    process(memory, second)
+    third = say(memory, "Anna Berg moved to Rome.", talk="three")
+    change, counts = process(memory, third)
+    assert (counts["relations"], counts["ended_relations"]) == (1, 1)
+    told = {("Rome", second[0].said_at), ("Oslo", third[0].said_at), ("Rome", None)}
+    assert homes(memory) == told
+    for said in (first, second, third):
+        assert process(memory, said)[1] == {}
+    assert homes(memory) == told
+    memory.history.undo(change, BY_USER)
+    assert homes(memory) == {("Rome", second[0].said_at), ("Oslo", None)}
+
+
+def test_homes_of_one_window_follow_each_other(memory: MemoryManager) -> None:
+    said = say(memory, "Anna Berg lives in Rome.", "Anna Berg moved to Oslo.", "Anna Berg moved to Rome.")
+    process(memory, said)
+    assert homes(memory) == {("Rome", said[1].said_at), ("Oslo", said[2].said_at), ("Rome", None)}
+
+
+def test_what_is_imported_late_leaves_one_home(memory: MemoryManager) -> None:
+    now = say(memory, "Anna Berg lives in Rome.", talk="now")
+    process(memory, now)
+    early = now[0].said_at - timedelta(days=900)
+    change, _ = process(memory, say(memory, "Anna Berg lives in Oslo.", talk="import", said_at=early))
+    assert homes(memory) == {("Oslo", now[0].said_at), ("Rome", None)}
+    memory.history.undo(change, BY_USER)
+    assert homes(memory) == {("Rome", None)}
+
+
 def answer(*, entities: list[dict[str, Any]], relations: list[dict[str, Any]] | None = None) -> str:
     return json.dumps({"entities": entities, "relations": relations or []})
 
@@ -134,6 +172,21 @@ def test_a_model_adds_entities_and_relations_that_are_said(memory: MemoryManager
     assert (relation.predicate, relation.object) == ("leads", "Project Halcyon")
     assert (relation.since, relation.evidence) == (datetime(2024, 5, 3, tzinfo=UTC), (said[0].id,))
     assert memory.graph.lookup("Zorro").entity is None
+
+
+def test_days_are_those_of_the_user(make_memory: Callable[..., MemoryManager], clock: FixedClock) -> None:
+    memory = make_memory(timezone="America/New_York")
+    clock.moment = datetime(2025, 5, 6, 2, 29, tzinfo=UTC)  # the evening of the 5th in New York
+    said = say(memory, "Zed Quux leads Project Halcyon since 3 May 2024.")
+    leads = {"subject": "Zed Quux", "predicate": "leads", "object": "Project Halcyon", "message": 1,
+             "quote": "leads Project Halcyon", "since": "2024-05-03"}  # fmt: skip
+    llm = ListedLLM([answer(entities=[ZED, PROJECT], relations=[leads])])
+    process(memory, said, llm=llm)
+    assert "1. said on 2025-05-05:" in llm.requests[0][0][0]["content"]
+    (relation,) = view(memory, "Zed Quux").relations
+    assert relation.since == datetime(2024, 5, 3, 4, tzinfo=UTC)
+    lookup = next(each for each in memory.tools() if each.name == "entity_lookup")
+    assert lookup.run(name="Zed Quux")["relations"][0]["since"] == "2024-05-03"
 
 
 @pytest.mark.parametrize(
@@ -238,6 +291,6 @@ def test_the_model_is_shown_no_more_than_fits() -> None:
     """A pasted log would else make a prompt that every server refuses."""
     llm = ListedLLM(default=json.dumps({"entities": [], "relations": []}))
     long = message("word " * 100_000, 1)
-    ask_model(llm, Window(long.conversation_id, (long,), (message("before " * 10_000, 0),)), [long])
+    ask_model(llm, Window(long.conversation_id, (long,), (message("before " * 10_000, 0),)), [long], UTC)
     ((shown, _),) = llm.requests
     assert len(shown[0]["content"]) < 14_000 and shown[0]["content"].count("[...]") == 2

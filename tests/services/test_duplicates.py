@@ -269,3 +269,25 @@ def test_it_is_due_after_so_many_messages(make_memory: Callable[..., MemoryManag
     assert memory.consolidation.is_due()
     memory.consolidation.consolidate()
     assert not memory.consolidation.is_due()
+
+
+def test_a_run_that_ended_meanwhile_is_not_made_twice(make_memory: Callable[..., MemoryManager]) -> None:
+    from mira_ltmemory.protocols import IncomingMessage, Origin, Role
+
+    memory = make_memory(consolidation_threshold=1)
+    for job in memory.jobs():
+        memory.runner.add(job)
+    memory.capture([IncomingMessage(
+        conversation_id="c", external_id="1", role=Role.USER, content="hello", said_at=memory.clock.now(),
+        origin=Origin.USER,
+    )])  # fmt: skip
+
+    def nightly_in_between() -> bool:
+        """The user is away; and the nightly run ends before the hourly one can begin its own."""
+        assert memory.runner.run("consolidate_memory", force=True)["success"]
+        return False
+
+    assert memory.consolidation.is_due()
+    memory.runner.is_busy_hour = nightly_in_between  # type: ignore[method-assign]
+    report = memory.runner.run("process_conversations", force=True)
+    assert report["success"] and "Consolidated" not in report["report"]["summary"]

@@ -50,7 +50,7 @@ def process(
     memory: MemoryManager, said: Sequence[WindowMessage], context: Sequence[WindowMessage] = (), llm: LLM | None = None
 ) -> tuple[int, dict[str, int]]:
     """Let the graph's step work on one window; return the change set and what it counted."""
-    step = GraphStep(memory.store, memory.embeddings, llm)
+    step = GraphStep(memory.store, memory.embeddings, memory.settings.zone, llm)
     window = Window(said[0].conversation_id, tuple(said), tuple(context))
     prepared = step.prepare(window)
     with memory.store.write(BY_JOB) as unit:

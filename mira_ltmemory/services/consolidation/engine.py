@@ -12,7 +12,7 @@ from mira_ltmemory.services.asking import RunBudget, Usage
 from mira_ltmemory.services.consolidation.run import TOOL, Run
 from mira_ltmemory.services.embeddings import EmbeddingService
 from mira_ltmemory.store.consolidation import START
-from mira_ltmemory.store.unit_of_work import Store
+from mira_ltmemory.store.unit_of_work import SqlUnitOfWork, Store
 
 STEP = "run"
 
@@ -78,7 +78,11 @@ class ConsolidationEngine:
     def is_due(self) -> bool:
         """Whether so many messages were captured since the last run that it should not wait for its hour."""
         with self._store.read() as unit:
-            return unit.consolidation.messages_since(unit.consolidation.mark(STEP).through) >= self._threshold
+            return self.is_due_in(unit)
+
+    def is_due_in(self, unit: SqlUnitOfWork) -> bool:
+        """The same, as a transaction sees it."""
+        return unit.consolidation.messages_since(unit.consolidation.mark(STEP).through) >= self._threshold
 
     def consolidate(
         self,

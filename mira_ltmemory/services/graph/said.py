@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -81,23 +81,27 @@ class ModelAnswer:
     refused: int = 0
 
 
-def ask_model(llm: LLM, window: Window, messages: list[WindowMessage]) -> ModelAnswer:
-    """Ask the model what the messages speak of. Raises ``LLMError``."""
+def ask_model(llm: LLM, window: Window, messages: list[WindowMessage], zone: tzinfo) -> ModelAnswer:
+    """Ask the model what the messages speak of; days are those of ``zone``. Raises ``LLMError``."""
     shown = [
-        {"number": number, "said_at": each.said_at, "content": _with_speaker(each, MESSAGE_CHARS)}
+        {
+            "number": number,
+            "day": each.said_at.astimezone(zone).date().isoformat(),
+            "content": _with_speaker(each, MESSAGE_CHARS),
+        }
         for number, each in enumerate(messages, start=1)
     ]
     context = [_with_speaker(each, CONTEXT_CHARS) for each in window.context]
     prompt = render("graph_window", messages=shown, context=context)
     answer = ask(llm, system=render("graph_system"), prompt=prompt, answer=GraphAnswer, max_tokens=3000)
-    return held_against(answer, messages)
+    return held_against(answer, messages, zone)
 
 
 def _with_speaker(message: WindowMessage, limit: int) -> str:
     return f"{message.speaker or message.role.value}: {cut(message.content, limit)}"
 
 
-def held_against(answer: GraphAnswer, messages: list[WindowMessage]) -> ModelAnswer:
+def held_against(answer: GraphAnswer, messages: list[WindowMessage], zone: tzinfo) -> ModelAnswer:
     """Keep what stands in the cited messages; the rest is counted as refused."""
     kept = ModelAnswer()
     by_number = dict(enumerate(messages, start=1))
@@ -123,7 +127,7 @@ def held_against(answer: GraphAnswer, messages: list[WindowMessage]) -> ModelAns
             kept.aliases[key_of(entity.name)] = aliases
         kept.refused += len(entity.aliases) - len(aliases)
     for relation in answer.relations:
-        said = _said(relation, by_number, names)
+        said = _said(relation, by_number, names, zone)
         if said is None:
             kept.refused += 1
         else:
@@ -131,7 +135,7 @@ def held_against(answer: GraphAnswer, messages: list[WindowMessage]) -> ModelAns
     return kept
 
 
-def _said(relation: NamedRelation, messages: dict[int, WindowMessage], names: set[str]) -> Said | None:
+def _said(relation: NamedRelation, messages: dict[int, WindowMessage], names: set[str], zone: tzinfo) -> Said | None:
     message = messages.get(relation.message)
     subject, object_ = key_of(relation.subject), key_of(relation.object)
     if message is None or subject == object_ or not {subject, object_} <= names:
@@ -141,7 +145,7 @@ def _said(relation: NamedRelation, messages: dict[int, WindowMessage], names: se
     predicate = "_".join(regex.findall(r"[a-z0-9]+", relation.predicate.lower()))
     if not _PREDICATE.fullmatch(predicate):
         return None
-    return Said(subject, predicate, object_, message.id, relation.confidence, _since(relation.since))
+    return Said(subject, predicate, object_, message.id, relation.confidence, _since(relation.since, zone))
 
 
 def spans_of(name: str, text: str) -> list[tuple[int, int]]:
@@ -157,11 +161,11 @@ def _flat(text: str) -> str:
     return " ".join(text.split()).casefold()
 
 
-def _since(written: str | None) -> datetime | None:
+def _since(written: str | None, zone: tzinfo) -> datetime | None:
     if written is None:
         return None
     try:
         day = date.fromisoformat(written.strip())
     except ValueError:
         return None
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)

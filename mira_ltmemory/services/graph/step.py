@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
 from uuid import UUID, uuid5
 
 import numpy as np
@@ -28,6 +29,7 @@ from mira_ltmemory.services.graph.extract.found import NAMED
 from mira_ltmemory.services.graph.keys import key_of
 from mira_ltmemory.services.graph.resolve import Names, choose
 from mira_ltmemory.services.graph.said import ModelAnswer, Said, ask_model
+from mira_ltmemory.services.graph.timelines import ONE_AT_A_TIME, Timelines
 from mira_ltmemory.store.graph import Named
 from mira_ltmemory.store.models import Entity, EntityAlias, Journaled, Mention, Relation, Source, content_hash
 from mira_ltmemory.store.unit_of_work import SqlUnitOfWork, Store
@@ -38,9 +40,6 @@ logger = logging.getLogger(__name__)
 
 _RUN = regex.compile(r"\p{Lu}[\p{L}\p{M}\p{N}'’.&-]*(?: [\p{Lu}\p{N}][\p{L}\p{M}\p{N}'’.&-]*){0,3}")
 MAX_NAME_CHARS = 120
-ONE_AT_A_TIME = frozenset({"lives_in", "married_to"})
-"""Of these a newer one ends the older: nobody lives in two places for what memory knows."""
-
 MIN_WORDS = 4
 """A window in which less was said, or no word has a capital letter, is not worth a model's call."""
 
@@ -73,9 +72,10 @@ class GraphStep:
 
     name = STEP
 
-    def __init__(self, store: Store, embeddings: EmbeddingService, llm: LLM | None = None) -> None:
+    def __init__(self, store: Store, embeddings: EmbeddingService, zone: tzinfo, llm: LLM | None = None) -> None:
         self._store = store
         self._embeddings = embeddings
+        self._zone = zone
         self._llm = llm
 
     def prepare(self, window: Window) -> PreparedGraph:
@@ -91,11 +91,11 @@ class GraphStep:
         words = sum(len(message.content.split()) for message in trusted)
         answer = ModelAnswer()
         if self._llm is not None and keys and words >= MIN_WORDS:
-            answer = ask_model(self._llm, window, trusted)
+            answer = ask_model(self._llm, window, trusted, self._zone)
         prepared.said, prepared.aliases, prepared.refused = answer.said, answer.aliases, answer.refused
-        by_model_too = {_triple(each) for each in answer.said}
+        by_model_too = {_told(each) for each in answer.said}
         for message in trusted:
-            by_rule = extract(message.content, message.said_at, people=people, known=known)
+            by_rule = extract(message.content, message.said_at.astimezone(self._zone), people=people, known=known)
             by_model = answer.found.get(message.id, [])
             both = [(each, "model") for each in by_model] + [
                 (each, "rule")
@@ -110,7 +110,7 @@ class GraphStep:
             if both:
                 prepared.messages.append(FoundIn(message, tuple(both)))
             said = [_as_said(message, relation) for relation in relations]
-            prepared.said += [each for each in said if _triple(each) not in by_model_too]
+            prepared.said += [each for each in said if _told(each) not in by_model_too]
         self._embed_open(prepared)
         return prepared
 
@@ -148,13 +148,15 @@ class _Writer:
         self._new: list[UUID] = []
         self._by_key: dict[str, UUID] = {}
         self._counts: Counter[str] = Counter()
+        self._timelines = Timelines(unit)
 
     def write(self) -> Mapping[str, int]:
         for part in self._prepared.messages:
             for found, method in part.found:
                 self._mention(part.message, found, method)
-        for said in self._prepared.said:
+        for said in sorted(self._prepared.said, key=self._told_at):
             self._relate(said)
+        self._counts["ended_relations"] = self._timelines.ended
         self._counts["mentions"] = self._unit.graph.add(row for row in self._rows if not isinstance(row, Source))
         self._unit.passages.add_sources(row for row in self._rows if isinstance(row, Source))
         self._unit.vectors.enqueue(Kind.ENTITY, self._new)
@@ -264,38 +266,44 @@ class _Writer:
         if subject is None or object_ is None or subject == object_:
             self._counts["refused_relations"] += 1
             return
-        unit = self._unit
-        relation_id = uuid5(unit.user_id, f"relation:{subject}:{said.predicate}:{object_}:{said.valid_from or ''}")
-        if unit.graph.has_relation(relation_id) or any(row.id == relation_id for row in self._rows):
+        named = f"relation:{subject}:{said.predicate}:{object_}:{said.valid_from or ''}"
+        relation_id, until = uuid5(self._unit.user_id, named), None
+        known = self._unit.graph.has_relation(relation_id) or any(row.id == relation_id for row in self._rows)
+        one = said.predicate in ONE_AT_A_TIME
+        if one:
+            at = self._told_at(said)
+            placed = self._timelines.place(subject, said.predicate, object_, said.message_id, at, said.valid_from)
+            if placed.same is not None:
+                self._evidence(placed.same.id, said)
+                return
+            until = placed.until
+            if known:  # it held before, ended, and holds again
+                relation_id = uuid5(self._unit.user_id, f"{named}:{said.message_id}")
+        elif known:
             self._evidence(relation_id, said)
             return
-        self._rows.append(
-            Relation(
-                user_id=unit.user_id,
-                id=relation_id,
-                change_set_id=unit.change_set_id,
-                origin=Origin.ASSISTANT.value,
-                valid_from=said.valid_from,
-                subject_id=subject,
-                predicate=said.predicate,
-                object_id=object_,
-                confidence=said.confidence,
-                inferred=False,
-            )
+        relation = Relation(
+            user_id=self._unit.user_id,
+            id=relation_id,
+            change_set_id=self._unit.change_set_id,
+            origin=Origin.ASSISTANT.value,
+            valid_from=said.valid_from,
+            valid_until=until,
+            subject_id=subject,
+            predicate=said.predicate,
+            object_id=object_,
+            confidence=said.confidence,
+            inferred=False,
         )
-        if said.predicate in ONE_AT_A_TIME:
-            self._supersede(relation_id, subject, said)
+        self._rows.append(relation)
+        if one:
+            self._timelines.add(relation, said.message_id, at)
         self._counts["relations"] += 1
         self._evidence(relation_id, said)
 
-    def _supersede(self, relation_id: UUID, subject: UUID, said: Said) -> None:
-        """End what the new relation replaces: what was said of the same one before, of the same kind."""
-        message = self._window.message(said.message_id)
-        if message is not None:
-            at = said.valid_from or message.said_at
-            family = self._unit.graph.kin([subject]).get(subject, [subject])
-            ended = self._unit.graph.end_relations(family, said.predicate, relation_id, at)
-            self._counts["ended_relations"] += ended
+    def _told_at(self, said: Said) -> datetime:
+        """When the message was said that says it."""
+        return next(each.said_at for each in self._window.messages if each.id == said.message_id)
 
     def _evidence(self, relation_id: UUID, said: Said) -> None:
         link = uuid5(relation_id, f"relation from {said.message_id}")
@@ -325,8 +333,10 @@ def _stated(message: WindowMessage, found: Sequence[Found]) -> Iterator[Stated]:
         yield from stated_of_oneself(message.content, found, named or THE_USER)
 
 
-def _triple(said: Said) -> tuple[str, str, str]:
-    return said.subject, said.predicate, said.object
+def _told(said: Said) -> tuple[object, ...]:
+    """What two tell alike: of what changes with time, each message for itself."""
+    triple = said.subject, said.predicate, said.object
+    return (*triple, said.message_id) if said.predicate in ONE_AT_A_TIME else triple
 
 
 def _as_said(message: WindowMessage, relation: Stated) -> Said:
