@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from mira_ltmemory.errors import InvalidArgument
-from mira_ltmemory.protocols import Json
+from mira_ltmemory.protocols import Json, in_zone
 from mira_ltmemory.services.block_history import BlockVersionView
 from mira_ltmemory.services.blocks import BlockEdit, BlockManager
 from mira_ltmemory.tools.base import MemoryTool
@@ -177,7 +177,7 @@ class MemoryHistory(_BlockTool):
             "version": version.version,
             "change_set": version.change_set_id,
             "by": by,
-            "at": version.at.astimezone(self._zone).isoformat(timespec="minutes"),
+            "at": in_zone(version.at, self._zone).isoformat(timespec="minutes"),
             "chars": version.used,
         }
         if version.reason:

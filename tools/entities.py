@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
-from mira_ltmemory.protocols import Json
+from mira_ltmemory.protocols import Json, in_zone
 from mira_ltmemory.services.graph.extract import EntityType
 from mira_ltmemory.services.graph.manager import EntityManager
 from mira_ltmemory.services.graph.views import EntityBrief, EntityView, MentionView, RelationView
@@ -130,7 +130,7 @@ def _relation(relation: RelationView, zone: ZoneInfo) -> Json:
 
 def _mention(mention: MentionView, zone: ZoneInfo) -> Json:
     answer: Json = {
-        "said_at": mention.said_at.astimezone(zone).isoformat(timespec="minutes"),
+        "said_at": in_zone(mention.said_at, zone).isoformat(timespec="minutes"),
         "content": mention.excerpt,
         f"{mention.kind.value}_id": str(mention.id),
     }
@@ -142,4 +142,4 @@ def _mention(mention: MentionView, zone: ZoneInfo) -> Json:
 
 
 def _day(moment: datetime, zone: ZoneInfo) -> str:
-    return moment.astimezone(zone).date().isoformat()
+    return in_zone(moment, zone).date().isoformat()

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.text import Text
 
 from mira_ltmemory.errors import NeedsConfirmation
+from mira_ltmemory.protocols import in_zone
 
 if TYPE_CHECKING:
     from mira_ltmemory.composition import MemoryManager
@@ -102,7 +103,7 @@ def group(alone: Callable[..., None], commands: Mapping[str, Callable[..., None]
 
 def local(moment: datetime | None, zone: ZoneInfo) -> str:
     """Return a moment in the user's time zone, to the minute."""
-    return "never" if moment is None else moment.astimezone(zone).strftime("%Y-%m-%d %H:%M %Z")
+    return "never" if moment is None else in_zone(moment, zone).strftime("%Y-%m-%d %H:%M %Z")
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mira_ltmemory.config import ToolSwitches
-from mira_ltmemory.protocols import IncomingMessage, Json, Origin, Role
+from mira_ltmemory.protocols import IncomingMessage, Json, Origin, Role, is_plausible
 
 MEMORY_TOOLS = frozenset({*ToolSwitches.model_fields, "lt_memory"})
 """Tools whose results are memory shown again; the last is that of MIRA's own first memory."""
@@ -254,13 +254,14 @@ def _moments(values: Sequence[Any]) -> list[datetime]:
 
 
 def _moment(value: Any) -> datetime | None:
-    """Return a time, aware, in UTC; a naive one is UTC, as everywhere in MIRA."""
+    """Return a time, aware, in UTC; a naive one is UTC, as everywhere in MIRA. None where nothing was said then."""
     try:
         if isinstance(value, int | float):
-            return datetime.fromtimestamp(value, UTC)
+            value = datetime.fromtimestamp(value, UTC)
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-        if isinstance(moment, datetime):
-            return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment).astimezone(UTC)
+        if not isinstance(moment, datetime):
+            return None
+        moment = (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment).astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         return None
-    return None
+    return moment if is_plausible(moment) else None

@@ -43,6 +43,7 @@ from mira_ltmemory.protocols.models import (
     TokenVectors,
     ToolCall,
 )
+from mira_ltmemory.protocols.moments import FIRST_MOMENT, LAST_MOMENT, in_zone, is_plausible
 from mira_ltmemory.protocols.parts import (
     Host,
     Provider,
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
     from mira_ltmemory.protocols.models import Vectors as Vectors
 
 __all__ = [
+    "FIRST_MOMENT",
+    "LAST_MOMENT",
     "LLM",
     "Actor",
     "Category",
@@ -88,5 +91,7 @@ __all__ = [
     "ToolCall",
     "Transactions",
     "UnitOfWork",
+    "in_zone",
+    "is_plausible",
     "no_progress",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
+from mira_ltmemory.protocols import in_zone
 from mira_ltmemory.providers.budget import shortened, within
 from mira_ltmemory.services.context.entities import ActiveEntities
 from mira_ltmemory.services.graph.views import EntityBrief
@@ -40,5 +41,5 @@ class ActiveEntitiesProvider:
             "type": brief.type,
             "aliases": others,
             "mentions": brief.mentions,
-            "last": "" if brief.last is None else brief.last.astimezone(self._zone).date().isoformat(),
+            "last": "" if brief.last is None else in_zone(brief.last, self._zone).date().isoformat(),
         }

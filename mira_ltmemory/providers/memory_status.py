@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
 from mira_ltmemory.errors import StoreError
+from mira_ltmemory.protocols import in_zone
 from mira_ltmemory.providers.budget import shortened, within
 from mira_ltmemory.services.problems import Problems
 from mira_ltmemory.services.status import StatusService
@@ -47,8 +48,8 @@ class MemoryStatusProvider:
                     "passages": read.passages,
                     "conversations": read.conversations,
                     "pending": read.pending,
-                    "oldest": read.oldest and read.oldest.astimezone(self._zone).date().isoformat(),
-                    "newest": read.newest and read.newest.astimezone(self._zone).date().isoformat(),
+                    "oldest": read.oldest and in_zone(read.oldest, self._zone).date().isoformat(),
+                    "newest": read.newest and in_zone(read.newest, self._zone).date().isoformat(),
                 }
         told = [(subject, shortened(text, self._limit // 2)) for subject, text in problems.items()]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
+from mira_ltmemory.protocols import in_zone
 from mira_ltmemory.providers.budget import shortened, within
 from mira_ltmemory.services.context.insights import RecentInsights
 from mira_ltmemory.store.context import InsightRow
@@ -29,7 +30,7 @@ class RecentInsightsProvider:
 
     def _entry(self, row: InsightRow) -> dict[str, object]:
         return {
-            "date": row.found_at.astimezone(self._zone).date().isoformat(),
+            "date": in_zone(row.found_at, self._zone).date().isoformat(),
             "text": shortened(row.content, self._limit // _SHARE),
             "evidence": row.evidence,
             "of": "facts" if row.of_passages else "messages",

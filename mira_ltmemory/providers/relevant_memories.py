@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
-from mira_ltmemory.protocols import Kind, Role
+from mira_ltmemory.protocols import Kind, Role, in_zone
 from mira_ltmemory.providers.budget import shortened, within
 from mira_ltmemory.services.context.relevant import Memory, RelevantMemories
 from mira_ltmemory.services.uses import UseService
@@ -62,7 +62,7 @@ class RelevantMemoriesProvider:
     def _date(self, memory: Memory) -> str:
         hit = memory.hit
         moments = [source.said_at for source in memory.messages] or [hit.said_at]
-        days = [moment.astimezone(self._zone).date().isoformat() for moment in (moments[0], moments[-1])]
+        days = [in_zone(moment, self._zone).date().isoformat() for moment in (moments[0], moments[-1])]
         return days[0] if days[0] == days[1] else f"{days[0]} to {days[1]}"
 
 

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from mira_ltmemory.protocols import Conflicting, Json
+from mira_ltmemory.protocols import FIRST_MOMENT, LAST_MOMENT, Conflicting, Json
 from mira_ltmemory.store.rows import Rows
 
 START = UUID(int=0)
 """Before every row."""
+
+_CALENDAR = {"first": FIRST_MOMENT, "last": LAST_MOMENT}
+"""Dates beyond need not exist in every time zone."""
 
 _SET_MARK = """
 INSERT INTO ltmemory.consolidation_marks (user_id, step, through, row_id, at)
@@ -80,7 +83,7 @@ WITH links AS (
     FROM ltmemory.uses WHERE user_id = :user_id AND kind = 'passage' GROUP BY row_id
 )
 SELECT r.id, r.version, r.category, r.metadata ->> 'level' AS level, r.said_at, r.valid_until,
-    CAST(greatest(r.said_at, c.created_at) AT TIME ZONE :zone AS date) AS touched,
+    CAST(least(greatest(r.said_at, c.created_at, :first), :last) AT TIME ZONE :zone AS date) AS touched,
     coalesce(l.n, 0) AS links, coalesce(k.n, 0) AS corrections, u.days, u.counts
 FROM ltmemory.passages r
 LEFT JOIN ltmemory.change_sets c ON c.user_id = :user_id AND c.id = r.change_set_id AND c.actor IN ('user', 'model')
@@ -163,8 +166,9 @@ class ConsolidationRows(Rows):
         """The days, in an IANA time zone, on which the user said something."""
         rows = self.execute(
             "SELECT DISTINCT CAST(said_at AT TIME ZONE :zone AS date) AS day FROM ltmemory.messages "
-            "WHERE user_id = :user_id AND role = 'user'",
+            "WHERE user_id = :user_id AND role = 'user' AND said_at >= :first AND said_at < :last",
             zone=zone,
+            **_CALENDAR,
         )
         return sorted(row.day for row in rows)
 
@@ -240,7 +244,7 @@ class ConsolidationRows(Rows):
 
     def standings(self, zone: str) -> Iterator[Standing]:
         """What importance needs to know of every passage of the hot tier."""
-        for row in self.stream(_STANDINGS.format(where="r.tier = 'hot'"), 5_000, zone=zone):
+        for row in self.stream(_STANDINGS.format(where="r.tier = 'hot'"), 5_000, zone=zone, **_CALENDAR):
             yield _standing(row)
 
     def used_cold(self, zone: str, since: dt.date) -> list[Standing]:
@@ -249,7 +253,8 @@ class ConsolidationRows(Rows):
             "r.tier = 'cold' AND EXISTS (SELECT FROM ltmemory.uses s WHERE s.user_id = :user_id "
             "AND s.kind = 'passage' AND s.row_id = r.id AND s.day > :since)"
         )
-        return [_standing(row) for row in self.execute(_STANDINGS.format(where=where), zone=zone, since=since)]
+        found = self.execute(_STANDINGS.format(where=where), zone=zone, since=since, **_CALENDAR)
+        return [_standing(row) for row in found]
 
     def move(self, rows: Sequence[tuple[UUID, int]], tier: str) -> list[UUID]:
         """Put passages into a tier, those that have not changed since the version given; return which."""

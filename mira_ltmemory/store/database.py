@@ -223,7 +223,9 @@ def _prepare_connection(connection: Any, _record: object) -> None:
     Where it cannot, the connection stays what it is: `_app_engine` refuses a role that sees past users.
     """
     with connection.cursor() as cursor:
-        cursor.execute(SCAN_SETTINGS)
+        # In another zone, a moment at the edge of the calendar would come back as none that Python has.
+        cursor.execute(f"SET TIME ZONE 'UTC'; {SCAN_SETTINGS}")
+        connection.commit()  # what is refused below takes back only itself
         cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s AND rolname <> current_user", (APP_ROLE,))
         if cursor.fetchone() is not None:
             try:

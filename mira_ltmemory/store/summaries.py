@@ -11,7 +11,7 @@ from uuid import UUID
 
 import numpy as np
 
-from mira_ltmemory.protocols import Json, Kind
+from mira_ltmemory.protocols import FIRST_MOMENT, LAST_MOMENT, Json, Kind
 from mira_ltmemory.store.models import content_hash
 from mira_ltmemory.store.rows import Rows
 
@@ -24,7 +24,8 @@ _SAID = "m.role IN ('user', 'assistant') AND m.origin NOT IN ('tool', 'web', 're
 _DAYS = f"""
 SELECT CAST(m.said_at AT TIME ZONE :zone AS date) AS day, count(*) AS messages,
     CAST(sum(hashtextextended(CAST(m.id AS text) || CAST(m.content_hash AS text), 0)) AS text) AS mark
-FROM ltmemory.messages m WHERE m.user_id = :user_id AND {_SAID} GROUP BY 1 ORDER BY 1
+FROM ltmemory.messages m
+WHERE m.user_id = :user_id AND {_SAID} AND m.said_at >= :first AND m.said_at < :last GROUP BY 1 ORDER BY 1
 """
 
 _MESSAGES = f"""
@@ -99,8 +100,12 @@ class SummaryRows(Rows):
     """Summaries of the user's conversations."""
 
     def days(self, zone: str) -> list[DayOfTalk]:
-        """Every day, in an IANA time zone, on which somebody said something, oldest first."""
-        return [DayOfTalk(row.day, row.messages, row.mark) for row in self.execute(_DAYS, zone=zone)]
+        """Every day, in an IANA time zone, on which somebody said something, oldest first.
+
+        Days that are none, such as 0001-01-01, are left out: their dates need not exist in every time zone.
+        """
+        found = self.execute(_DAYS, zone=zone, first=FIRST_MOMENT, last=LAST_MOMENT)
+        return [DayOfTalk(row.day, row.messages, row.mark) for row in found]
 
     def messages_between(self, start: dt.datetime, end: dt.datetime, chars: int) -> list[SaidMessage]:
         """What was said from ``start`` to before ``end``, in order; of each message the first characters."""

@@ -189,6 +189,25 @@ class TestJsonLines:
         notes = [message.metadata.get("import", {}).get("timestamp") for message in messages]
         assert notes == [None, "missing", "unreadable: soon", "unreadable: [1]"]
 
+    def test_what_nobody_can_have_said_then_is_no_moment(self, tmp_path: Path) -> None:
+        path = tmp_path / "x.jsonl"
+        dates = ("0001-01-01T00:00:00", "9999-12-31T23:59:59", "0001-01-01T00:00:00Z", -2_300_000_000)
+        path.write_text(lines(said(1), *(said(2 + at, timestamp=each) for at, each in enumerate(dates)), said(9)))
+        messages, problems = read(path, BERLIN)
+        assert {message.said_at for message in messages[:5]} == {messages[0].said_at}
+        assert messages[1].metadata["import"] == {"timestamp": "unreadable: 0001-01-01T00:00:00"}
+        assert "filed under the time of the one before it, 2024-03-15 10:00 CET" in str(problems[0])
+
+    def test_the_note_tells_which_date_the_first_message_got(self, tmp_path: Path) -> None:
+        path = tmp_path / "x.jsonl"
+        path.write_text(lines({"content": "hi", "role": "user"}))
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+        assert "filed under the file's own date, 2023-11-14 23:13 CET" in str(read(path, BERLIN)[1][-1])
+        entry = {"conversation_id": "c", "created_at": "2024-03-15T09:00:00Z"}
+        path.write_text(lines({**entry, "messages": [{"role": "user", "content": "hi"}]}))
+        told = str(read(path, BERLIN)[1][-1])
+        assert "filed under its conversation's beginning, 2024-03-15 10:00 CET" in told
+
     def test_without_any_moment_it_is_the_file_s(self, tmp_path: Path) -> None:
         path = tmp_path / "x.jsonl"
         path.write_text(lines({"content": "hi", "role": "user"}))

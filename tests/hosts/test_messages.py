@@ -204,3 +204,9 @@ def test_repr_strings_say_what_the_blocks_said(text: str, arguments: dict[str, A
         SimpleNamespace(type="tool_use", id="1", name="x_tool", input=arguments),
     ]
     assert one(shown) == one(live)
+
+
+def test_a_moment_that_nobody_lived_in_is_none() -> None:
+    dates = ["2025-05-01T09:00:00Z", "0001-01-01T00:00:00", "9999-12-31T23:59:59", datetime.min, 1e17]
+    found = convert([{"role": "user", "content": "x", "created_at": each} for each in dates], "c")
+    assert {one.said_at for one in found} == {datetime(2025, 5, 1, 9, tzinfo=UTC)}

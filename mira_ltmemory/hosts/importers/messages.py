@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from mira_ltmemory.hosts.importers.records import ImportProblem
 from mira_ltmemory.hosts.importers.values import clean_json, read_id, read_moment, read_role, read_text
 from mira_ltmemory.hosts.messages import convert
-from mira_ltmemory.protocols import IncomingMessage, Json
+from mira_ltmemory.protocols import IncomingMessage, Json, in_zone
 
 Event: TypeAlias = IncomingMessage | ImportProblem
 
@@ -28,6 +28,7 @@ class _Thread:
 
     next_position: int = 0
     last_moment: datetime | None = None
+    last_from: str = "the file's own date"
     digests: dict[str, str] = field(default_factory=dict)
 
 
@@ -44,7 +45,8 @@ class MessageReader:
     def conversation(self, document: Mapping[str, Any], conversation_id: str, line: int | None) -> Iterator[Event]:
         """Give the messages of one conversation; an exact repeat gives nothing."""
         thread = self._thread(conversation_id)
-        thread.last_moment = thread.last_moment or read_moment(document.get("created_at"), self._zone)
+        if thread.last_moment is None and (began := read_moment(document.get("created_at"), self._zone)) is not None:
+            thread.last_moment, thread.last_from = began, "its conversation's beginning"
         items: list[Json] = []
         for item in document["messages"]:
             if isinstance(item, dict):
@@ -79,8 +81,9 @@ class MessageReader:
         thread.next_position += 1
         if not read_role(item.get("role"))[2]:
             notes["role"] = read_text(item.get("role"))[:100] or "missing"
+        came_from = thread.last_from
         said_at = self._moment(item, thread, zone, notes)
-        yield from self._guesses(notes, line)
+        yield from self._guesses(notes, line, f"{came_from}, {in_zone(said_at, self._zone):%Y-%m-%d %H:%M %Z}")
         given = next((found for key in _ID_KEYS if (found := read_id(item.get(key))) is not None), None)
         identity = f"derived-{position}-{digest[:16]}" if given is None else given
         if thread.digests.get(identity, digest) != digest:
@@ -94,10 +97,10 @@ class MessageReader:
         metadata = clean_json({**message.metadata, **({"import": notes} if notes else {})})
         yield replace(message, external_id=identity, position=position, said_at=said_at, metadata=metadata)
 
-    def _guesses(self, notes: Json, line: int | None) -> Iterator[ImportProblem]:
-        """Tell, once for each kind and file, that something had to be guessed."""
+    def _guesses(self, notes: Json, line: int | None, moment: str) -> Iterator[ImportProblem]:
+        """Tell, once for each kind and file, that something had to be guessed; ``moment`` is the one that was taken."""
         for name, guess in (
-            ("timestamp", "it is filed under the one before it"),
+            ("timestamp", f"it is filed under {moment}"),
             ("role", "it is taken as said"),
         ):
             if name in notes and name not in self._told:
@@ -111,6 +114,8 @@ class MessageReader:
         if moment is None:
             notes["timestamp"] = "missing" if given is None else f"unreadable: {read_text(given)[:100]}"
             moment = self._fallback if thread.last_moment is None else thread.last_moment
+        else:
+            thread.last_from = "the time of the one before it"
         thread.last_moment = moment
         return moment
 

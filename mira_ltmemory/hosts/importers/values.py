@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from mira_ltmemory.protocols import Origin, Role
+from mira_ltmemory.protocols import Origin, Role, is_plausible
 from mira_ltmemory.services.text import storable
 
 _ROLES = {
@@ -32,15 +32,16 @@ def read_moment(value: object, zone: ZoneInfo) -> datetime | None:
     """Return the moment in UTC, or none where ``value`` tells none.
 
     Takes ISO 8601, RFC 2822, and seconds, milli- or microseconds since 1970. A moment without a zone is
-    read in ``zone``.
+    read in ``zone``. What nobody can have said, such as 0001-01-01, tells none.
     """
     try:
         moment = _moment(value)
         if moment is None:
             return None
-        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         return None
+    return moment if is_plausible(moment) else None
 
 
 def _moment(value: object) -> datetime | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta, tzinfo
 from uuid import UUID
 
-from mira_ltmemory.protocols import Category, Clock, Origin, Role
+from mira_ltmemory.protocols import Category, Clock, Origin, Role, in_zone
 from mira_ltmemory.services.batch.drafts import Draft, Drafts, embedded, store_drafts
 from mira_ltmemory.services.batch.window import Window, WindowMessage
 from mira_ltmemory.services.embeddings import EmbeddingService
@@ -70,7 +70,7 @@ class OwnWords:
             before = group[-1]
 
     def _text(self, group: Sequence[WindowMessage], before: WindowMessage | None) -> str:
-        first, last = (message.said_at.astimezone(self._zone) for message in (group[0], group[-1]))
+        first, last = (in_zone(message.said_at, self._zone) for message in (group[0], group[-1]))
         end = f"{last:%H:%M}" if first.date() == last.date() else f"{last:%Y-%m-%d %H:%M}"
         lines = [f"{first:%Y-%m-%d %H:%M}" + ("" if first == last else f" to {end}")]
         if before is not None and group[0].said_at - before.said_at <= PAUSE:

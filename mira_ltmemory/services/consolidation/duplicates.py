@@ -13,7 +13,7 @@ from typing import Literal
 from uuid import UUID
 
 from mira_ltmemory.errors import BudgetSpent, LLMError
-from mira_ltmemory.protocols import LLM, Category, Clock
+from mira_ltmemory.protocols import LLM, Category, Clock, in_zone
 from mira_ltmemory.services.consolidation.judging import judge
 from mira_ltmemory.services.consolidation.run import Run
 from mira_ltmemory.services.consolidation.texts import contradict, hangs_on_its_day, says_all_of
@@ -180,7 +180,7 @@ class Duplicates:
         """Whether both may speak of the same time: what hangs on its day is the same on the same day only."""
         if not (hangs_on_its_day(one.content) or hangs_on_its_day(other.content)):
             return True
-        return one.said_at.astimezone(self._zone).date() == other.said_at.astimezone(self._zone).date()
+        return in_zone(one.said_at, self._zone).date() == in_zone(other.said_at, self._zone).date()
 
     def _apply(self, run: Run, found: Findings) -> None:
         for merges in _chunks(found.merges):

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from mira_ltmemory.errors import LLMBadAnswer
-from mira_ltmemory.protocols import LLM
+from mira_ltmemory.protocols import LLM, in_zone
 from mira_ltmemory.services.asking import ask
 from mira_ltmemory.services.consolidation.texts import normalised
 from mira_ltmemory.store.consolidation import PassageFacts
@@ -78,5 +78,5 @@ def _stands_in(quote: str, text: str) -> bool:
 
 
 def _shown(passage: PassageFacts, zone: dt.tzinfo) -> str:
-    day = passage.said_at.astimezone(zone).date().isoformat()
+    day = in_zone(passage.said_at, zone).date().isoformat()
     return f"({day}) {passage.content[:_SHOWN_CHARS]}"

@@ -15,7 +15,7 @@ from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
 from mira_ltmemory.errors import BudgetSpent, LLMError
-from mira_ltmemory.protocols import LLM, Clock, Json, Kind, Origin
+from mira_ltmemory.protocols import LLM, Clock, Json, Kind, Origin, in_zone
 from mira_ltmemory.services.consolidation.extract import Said, best_sentence, central, frequencies, tells
 from mira_ltmemory.services.consolidation.periods import CHILDREN, Level, Period, period_of
 from mira_ltmemory.services.consolidation.run import Run
@@ -254,7 +254,7 @@ def speaker(message: SaidMessage) -> str:
 
 def day_of(message: SaidMessage, zone: ZoneInfo) -> str:
     """The day of the user's calendar on which it was said."""
-    return message.said_at.astimezone(zone).date().isoformat()
+    return in_zone(message.said_at, zone).date().isoformat()
 
 
 def _lines_of(summary: StoredSummary) -> list[Line]:

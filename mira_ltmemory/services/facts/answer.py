@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from mira_ltmemory.protocols import in_zone
+
 MAX_FACTS = 40
 MAX_FACT_CHARS = 600
 
@@ -28,7 +30,7 @@ def moment(value: str, zone: tzinfo) -> datetime:
         raise ValueError("a date is YYYY, YYYY-MM or YYYY-MM-DD")
     full = text + {4: "-01-01", 7: "-01"}.get(len(text), "")
     at = datetime.fromisoformat(full)
-    return (at if at.tzinfo is not None else at.replace(tzinfo=zone)).astimezone(UTC)
+    return in_zone(at if at.tzinfo is not None else at.replace(tzinfo=zone), UTC)
 
 
 Date = Annotated[str | None, AfterValidator(_date)]

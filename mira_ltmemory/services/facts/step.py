@@ -9,7 +9,7 @@ from datetime import datetime, tzinfo
 from typing import Protocol
 from uuid import UUID
 
-from mira_ltmemory.protocols import LLM, Category, Filter, Origin, Role, SearchResult
+from mira_ltmemory.protocols import LLM, Category, Filter, Origin, Role, SearchResult, in_zone
 from mira_ltmemory.services.asking import ask
 from mira_ltmemory.services.batch.drafts import Draft, Drafts, embedded, store_drafts
 from mira_ltmemory.services.batch.own_words import grouped, is_said, speaker
@@ -173,14 +173,14 @@ class FactStep:
     def _shown(self, number: str, message: WindowMessage, limit: int = MESSAGE_CHARS) -> dict[str, str]:
         return {
             "number": number,
-            "time": f"{message.said_at.astimezone(self._zone):%Y-%m-%d %H:%M, %A}",
+            "time": f"{in_zone(message.said_at, self._zone):%Y-%m-%d %H:%M, %A}",
             "speaker": _plain(speaker(message)),
             "role": message.role.value if message.trusted else f"{message.origin.value}, not said by anybody",
             "content": cut(message.content, limit),
         }
 
     def _day(self, at: datetime) -> str:
-        return f"{at.astimezone(self._zone):%Y-%m-%d}"
+        return f"{in_zone(at, self._zone):%Y-%m-%d}"
 
     def _checked(
         self, window: Window, known: Sequence[Known], proposed: Sequence[Proposed], first: int, counts: Counter[str]

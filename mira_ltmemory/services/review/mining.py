@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta, tzinfo
 
-from mira_ltmemory.protocols import Clock
+from mira_ltmemory.protocols import Clock, in_zone
 from mira_ltmemory.services.review import preferences
 from mira_ltmemory.services.review.habits import find_habits
 from mira_ltmemory.services.review.patterns import Pattern
@@ -33,7 +33,7 @@ class PatternMiner:
         """The messages that patterns are mined from. Raises ``StoreError``."""
         with self._store.read() as unit:
             rows = unit.review.said(self._clock.now() - WINDOW, limit=MOST_MESSAGES, chars=_CHARS)
-        return Talk(Said(row.id, row.conversation_id, row.said_at.astimezone(self._zone), row.content) for row in rows)
+        return Talk(Said(row.id, row.conversation_id, in_zone(row.said_at, self._zone), row.content) for row in rows)
 
     def patterns(self) -> list[Pattern]:
         """Every pattern: topics, habits, and preferences that changed. Raises ``StoreError``."""
@@ -50,7 +50,7 @@ class PatternMiner:
         ]
 
     def _of_fact(self, fact: ChangedFact) -> Pattern:
-        ended = fact.ended.astimezone(self._zone).date().isoformat()
+        ended = in_zone(fact.ended, self._zone).date().isoformat()
         text = f'Changed on {ended}: "{_short(fact.old)}" holds no longer. Now: "{_short(fact.new)}"'
         return Pattern(
             kind=preferences.KIND,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mira_ltmemory.protocols import Role
+from mira_ltmemory.protocols import Role, in_zone
 from mira_ltmemory.services.search import english as en
 from mira_ltmemory.services.search.late import Late, guess, token_match
 from mira_ltmemory.services.search.query import Query
@@ -128,7 +128,7 @@ def date_match(found: Candidates, query: Query) -> Numbers:
     best = np.zeros(len(found.rows))
     if not query.periods:
         return best
-    days = np.array([row.said_at.astimezone(query.zone).toordinal() for row in found.rows], dtype=np.float64)
+    days = np.array([in_zone(row.said_at, query.zone).toordinal() for row in found.rows], dtype=np.float64)
     for period in query.periods:
         gap = np.maximum(0.0, np.maximum(period.start - days, days - period.end))
         best = np.maximum(best, period.weight * np.exp(-gap / period.fade))
