@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
+from pydantic_settings import EnvSettingsSource
 
-from mira_ltmemory.config import USER_NAMESPACE, MemoryConfig, load_config, override
+from mira_ltmemory.config import (
+    USER_NAMESPACE,
+    MemoryConfig,
+    load_config,
+    override,
+    shown_address,
+    shown_database,
+    sources,
+)
 from mira_ltmemory.errors import ConfigError
 
 GUIDE = {
@@ -80,6 +90,7 @@ def test_the_sources_are_laid_over_each_other(monkeypatch: pytest.MonkeyPatch, t
         ({"core_memory_blocks": {"human": 0}}, "limit of 'human'"),
         ({"core_memory_read_only": ["nobody"]}, "names no block"),
         ({"tools": {"core_memory_apend": False}}, "'tools.core_memory_apend'; did you mean 'tools.core_memory_append'"),
+        ({"redaction_allow": ["re:("]}, "'redaction_allow': 're:(' is no pattern"),
         ({"database_url": "postgresql://h:notaport/x"}, "'database_url': is no Postgres URL"),
         ({"database_url": "postgresql://u:p\x00w@h/x"}, "'database_url'"),
         ({"automations": {"health_check": {"cron": "0 0 31 2 *"}}}, "names a day that never comes"),
@@ -163,6 +174,68 @@ def test_a_password_is_not_in_the_representation() -> None:
 
 
 def test_a_broken_variable_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LT_MEMORY_CORE_MEMORY_BLOCKS", "{broken")
-    with pytest.raises(ConfigError, match="environment"):
+    monkeypatch.setenv("LT_MEMORY_REDACTION_ALLOW", "my text")
+    with pytest.raises(ConfigError) as error:
         load_config()
+    assert str(error.value) == """LT_MEMORY_REDACTION_ALLOW must be JSON, such as '["text"]'."""
+
+
+def test_every_variable_that_is_json_has_an_example() -> None:
+    source = EnvSettingsSource(MemoryConfig)
+    fields = MemoryConfig.model_fields
+    assert {name for name, field in fields.items() if source.field_is_complex(field)} == set(sources._EXAMPLES)
+    assert load_config(**sources._EXAMPLES).redaction_allow == ("text",)
+
+
+def test_a_user_of_a_higher_source_is_the_one_meant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    own = uuid.uuid4()
+    file = tmp_path / "settings.toml"
+    monkeypatch.setenv("LT_MEMORY_CONFIG_FILE", str(file))
+    file.write_text("user_name = 'grace'\n")
+    monkeypatch.setenv("LT_MEMORY_USER_ID", str(own))
+    assert load_config().effective_user_id == own
+    assert load_config().user_name == "default"  # not grace: nobody said that this id is hers
+    ada = load_config(user_name="ada")
+    assert ada.effective_user_id == uuid.uuid5(USER_NAMESPACE, "ada")
+    assert override(ada, user_id=own).effective_user_id == own
+    assert override(load_config(), user_name="ada").effective_user_id == ada.effective_user_id
+    assert load_config(user_name="ada", user_id=own).user_name == "ada"
+
+
+def test_a_description_leaves_those_of_the_other_blocks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text("[core_memory_descriptions]\nhuman = 'From the file.'\n")
+    monkeypatch.setenv("LT_MEMORY_CONFIG_FILE", str(file))
+    monkeypatch.setenv("LT_MEMORY_CORE_MEMORY_DESCRIPTIONS", '{"projects": "What is worked on."}')
+    described = load_config().core_memory_descriptions
+    assert (described["human"], described["projects"]) == ("From the file.", "What is worked on.")
+    assert described["persona"].startswith("Who you, the assistant, are")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://u:s3cret@h/d", "postgresql://u:***@h/d"),
+        (
+            "postgresql://h/d?user=u&password=s3cret&sslmode=require",
+            "postgresql://h/d?password=hidden&sslmode=require&user=u",
+        ),
+        ("postgresql://h/d?sslpassword=s3cret&passfile=/s3cret", "postgresql://h/d?passfile=hidden&sslpassword=hidden"),
+    ],
+)
+def test_a_database_is_shown_without_its_passwords(url: str, shown: str) -> None:
+    told = shown_database(url)
+    assert "s3cret" not in told
+    assert sorted(re.split("[?&]", told)) == sorted(re.split("[?&]", shown))
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://localhost:11434/v1", "http://localhost:11434/v1"),
+        ("https://me:s3cret@h:8/v1", "https://***@h:8/v1"),
+        ("https://s3cret@h/v1?api-key=s3cret&api-version=2", "https://***@h/v1?api-key=hidden&api-version=2"),
+    ],
+)
+def test_an_address_is_shown_without_its_keys(url: str, shown: str) -> None:
+    assert shown_address(url) == shown

@@ -96,8 +96,13 @@ def _target(
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         raise typer.Exit
+    if data_dir is not None and database_url is not None:
+        raise typer.BadParameter("give only one of --data-dir and --database-url")
     given = {"user_name": user, "data_dir": data_dir, "database_url": database_url}
-    context.obj = Target({name: value for name, value in given.items() if value is not None})
+    settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if data_dir is not None:
+        settings["database_url"] = None  # who names a directory means the server there, whatever else is set
+    context.obj = Target(settings)
 
 
 def build_app() -> typer.Typer:

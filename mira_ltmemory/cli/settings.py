@@ -10,14 +10,13 @@ from pydantic import BaseModel
 from rich.table import Table
 
 from mira_ltmemory.cli.common import Target, console, plain
+from mira_ltmemory.config import CONFIG_FILE_ENV, default_config_file, load_config, shown_address, shown_database
 
 _SECRET = ("llm_api_key",)
 
 
 def config(context: typer.Context) -> None:
     """Show every setting, its value and whether it is the default; secrets are hidden."""
-    from mira_ltmemory.config import CONFIG_FILE_ENV, default_config_file, load_config
-
     target: Target = context.obj
     settings = load_config(**target.settings)
     table = Table("setting", "value", "")
@@ -36,7 +35,9 @@ def _shown(name: str, value: Any) -> str:
     if name in _SECRET:
         return "(hidden)"
     if name == "database_url":
-        return _without_password(value)
+        return shown_database(value)
+    if name == "llm_base_url":
+        return shown_address(value)
     if isinstance(value, BaseModel):
         return json.dumps(value.model_dump(mode="json"), ensure_ascii=False)
     if isinstance(value, dict | list):
@@ -44,9 +45,3 @@ def _shown(name: str, value: Any) -> str:
     if isinstance(value, frozenset | tuple):
         return ", ".join(sorted(map(str, value))) or "-"
     return str(value)
-
-
-def _without_password(url: str) -> str:
-    from sqlalchemy.engine import make_url
-
-    return make_url(url).render_as_string(hide_password=True)

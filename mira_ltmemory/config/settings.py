@@ -18,6 +18,11 @@ ENV_PREFIX = "LT_MEMORY_"
 USER_NAMESPACE = uuid.UUID("6f1c3a52-5d3b-5c1e-9b59-2f0a5f3f7f10")
 """Namespace of user ids that are derived from a configured name."""
 
+_DESCRIPTIONS = {
+    "persona": "Who you, the assistant, are: your character, voice and way of working.",
+    "human": "What you know about the user: name, facts, preferences, people around them.",
+    "system": "How this system is used: standing instructions, conventions, current projects.",
+}
 _LABEL = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 
 
@@ -61,12 +66,7 @@ class MemoryConfig(BaseSettings):
         description="Core memory blocks and their limits in characters.",
     )
     core_memory_descriptions: dict[str, str] = Field(
-        default={
-            "persona": "Who you, the assistant, are: your character, voice and way of working.",
-            "human": "What you know about the user: name, facts, preferences, people around them.",
-            "system": "How this system is used: standing instructions, conventions, current projects.",
-        },
-        description="What each block is for, as the model reads it.",
+        default=_DESCRIPTIONS, description="What each block is for, as the model reads it; what is not named stays."
     )
     core_memory_read_only: frozenset[str] = Field(frozenset(), description="Blocks that nothing may change.")
     core_memory_max_blocks: int = Field(
@@ -233,6 +233,21 @@ class MemoryConfig(BaseSettings):
                 raise ValueError(f"label {label!r} must be lower-case letters, digits and _, beginning with a letter")
             if not 1 <= limit <= 1_000_000:
                 raise ValueError(f"limit of {label!r} must be between 1 and 1,000,000 characters, not {limit}")
+        return value
+
+    @field_validator("core_memory_descriptions")
+    @classmethod
+    def _others_keep_theirs(cls, value: dict[str, str]) -> dict[str, str]:
+        return {**_DESCRIPTIONS, **value}
+
+    @field_validator("redaction_allow")
+    @classmethod
+    def _patterns_compile(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in value:
+            try:
+                re.compile(entry[3:] if entry.startswith("re:") else "")
+            except (re.error, OverflowError, RecursionError) as error:
+                raise ValueError(f"{entry!r} is no pattern: {error}") from None
         return value
 
     @field_validator("core_memory_read_only")

@@ -7,6 +7,7 @@ object, defaults. A setting that is unknown or impossible is one `ConfigError` t
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -34,7 +35,7 @@ def load_config(host_config: object | None = None, **arguments: Any) -> MemoryCo
     try:
         from_environment = EnvSettingsSource(MemoryConfig)()
     except SettingsError as error:  # a variable that should hold JSON and does not
-        raise ConfigError(f"A setting in the environment cannot be read: {error}") from error
+        raise ConfigError(_no_json(error)) from error
     return _validated(_merge(_merge(lower, from_environment), arguments))
 
 
@@ -93,12 +94,31 @@ def _from_host(host_config: object | None) -> dict[str, Any]:
 
 
 _GROUPS = ("tools", "providers", "automations")
+_BY_ENTRY = (*_GROUPS, "core_memory_descriptions")
+_EXAMPLES = {
+    "core_memory_blocks": {"persona": 2048, "human": 2048},
+    "core_memory_descriptions": {"human": "text"},
+    "core_memory_read_only": ["persona"],
+    "redaction_allow": ["text"],
+    "tools": {"memory_rethink": False},
+    "providers": {"memory_status": False},
+    "automations": {"weekly_review": {"enabled": False}},
+}
+"""What the settings look like that are JSON in the environment."""
 
 
 def _merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay ``upper`` over ``lower``: whole settings replace each other, the groups of switches entry by entry."""
-    groups = {name: _deep(lower[name], upper[name]) for name in _GROUPS if name in lower and name in upper}
-    return {**lower, **upper, **groups}
+    """Lay ``upper`` over ``lower``: whole settings replace each other, groups and descriptions entry by entry.
+
+    A user that ``upper`` names, by name or id, is not the one that ``lower`` names in the other way.
+    """
+    below = dict(lower)
+    if upper.get("user_name") is not None and "user_id" not in upper:
+        below.pop("user_id", None)
+    elif upper.get("user_id") is not None and "user_name" not in upper:
+        below.pop("user_name", None)
+    groups = {name: _deep(below[name], upper[name]) for name in _BY_ENTRY if name in below and name in upper}
+    return {**below, **upper, **groups}
 
 
 def _deep(below: Any, above: Any) -> Any:
@@ -114,6 +134,14 @@ def _is_known_variable(name: str) -> bool:
     field = name.upper().removeprefix(ENV_PREFIX).split("__")[0].lower()
     # MIRA's own first attempt read LT_MEMORY_ONNX_MODEL: a variable left from it is no mistake.
     return name in (CONFIG_FILE_ENV, "LT_MEMORY_ONNX_MODEL") or field in MemoryConfig.model_fields
+
+
+def _no_json(error: SettingsError) -> str:
+    """Name the variable that should hold JSON and does not. Its text is not shown: it may be a secret."""
+    for name, example in _EXAMPLES.items():
+        if f'"{name}"' in str(error):
+            return f"{ENV_PREFIX}{name.upper()} must be JSON, such as '{json.dumps(example)}'."
+    return f"A setting in the environment cannot be read: {error}"
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from mira_ltmemory.config import shown_database
 from mira_ltmemory.errors import IsolationError, SchemaError, StoreError, StoreUnavailable
 from mira_ltmemory.migrations import HEAD
 from mira_ltmemory.store.models import SCHEMA, metadata
@@ -48,7 +49,7 @@ class Database:
         """Where the data is, for people: a directory or a URL without its password."""
         if self._server is not None:
             return str(self._server.data_dir)
-        return self._admin_url.render_as_string(hide_password=True)
+        return shown_database(self._admin_url.render_as_string(hide_password=False))
 
     @contextmanager
     def owner(self) -> Iterator[Connection]:

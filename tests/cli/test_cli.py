@@ -79,14 +79,27 @@ def test_blocks_are_shown(run: Run, memory: object) -> None:
 
 def test_settings_are_shown_and_secrets_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LT_MEMORY_LLM_API_KEY", "very-secret")
-    monkeypatch.setenv("LT_MEMORY_DATABASE_URL", "postgresql://me:hunter2@nowhere/db")
+    monkeypatch.setenv("LT_MEMORY_DATABASE_URL", "postgresql://me:hunter2@nowhere/db?sslpassword=hunter2")
+    monkeypatch.setenv("LT_MEMORY_LLM_BASE_URL", "https://hunter2@somewhere/v1")
+    monkeypatch.setenv("LT_MEMORY_LLM_MODEL", "small")
     done = CliRunner().invoke(app, ["config"], env={"COLUMNS": "200"})
     assert done.exit_code == 0
     assert "very-secret" not in done.output
     assert "hunter2" not in done.output
     assert "nowhere/db" in done.output
+    assert "somewhere/v1" in done.output
     for name in MemoryConfig.model_fields:
         assert name in done.output
+
+
+def test_a_directory_or_a_user_given_is_the_one_meant(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LT_MEMORY_DATABASE_URL", "postgresql://127.0.0.1:1/none")
+    monkeypatch.setenv("LT_MEMORY_USER_ID", "6f1c3a52-5d3b-5c1e-9b59-2f0a5f3f7f10")
+    assert "There are no changes" not in run("blocks", "create", "ideas", "-c", "Mine.")
+    monkeypatch.delenv("LT_MEMORY_DATABASE_URL")
+    monkeypatch.delenv("LT_MEMORY_USER_ID")
+    assert "Mine." in run("blocks", "show", "ideas")
+    assert "give only one of" in run("--database-url", "postgresql://h/d", "status", code=2)
 
 
 def test_our_errors_are_one_line_and_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
