@@ -133,7 +133,9 @@ class MemoryManager:
         if reranker is not None:
             seconds = settings.reranker_ms / 1000
             again = Reranking(reranker, self.problems, number=settings.reranker_hits, seconds=seconds)
-        self._searcher = Searcher(self.store, self.embeddings, settings.zone, again)
+        # A user who is given by id alone has another name than the settings'.
+        called = settings.user_name if settings.user_id is None else None
+        self._searcher = Searcher(self.store, self.embeddings, settings.zone, again, called)
         searcher = TieredSearcher(self.store, self._searcher)
         self.blocks = BlockManager(self.store, settings, redactor)
         self.calibration = CalibrationService(self.store, self._searcher, clock)

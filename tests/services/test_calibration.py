@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pytest
 from doubles import FixedClock
 from hypothesis import given
@@ -16,15 +15,14 @@ from mira_ltmemory.protocols import Actor, Change, IncomingMessage, JobReport, J
 from mira_ltmemory.services.calibration import LEAST_DOCUMENTS
 from mira_ltmemory.services.search.likely import (
     UNLIKELY,
-    USUAL_CHANCE,
     Chance,
     foreign_questions,
     foreign_to,
-    is_likely,
     middle_and_spread,
     probabilities,
     strength,
     unknown_names,
+    usual_chance,
     way_of,
 )
 from mira_ltmemory.services.search.query import Query, Voices, analyse
@@ -88,9 +86,20 @@ def test_chance_is_the_middle_and_a_few_lucky_finds_do_not_move_it() -> None:
 
 
 def test_a_memory_in_which_chance_is_strong_asks_for_more() -> None:
-    usual = USUAL_CHANCE.beyond(12)
-    assert Chance(USUAL_CHANCE.mean).beyond(12) == usual
-    assert Chance(USUAL_CHANCE.mean + 2).beyond(12) < usual < Chance(USUAL_CHANCE.mean - 2).beyond(12)
+    for way in (Way.TOKENS, Way.VECTORS):
+        mean = usual_chance(way).mean
+        less, usual, more = (Chance(mean + shift, way=way).beyond(12) for shift in (2, 0, -2))
+        assert less < usual < more
+        assert more - usual < 0.5  # a memory's own middle is not believed wholly
+
+
+def test_by_words_alone_a_memory_knows_only_its_own_chance() -> None:
+    assert Chance(4, way=Way.WORDS).beyond(6) == Chance(14, way=Way.WORDS).beyond(16)
+
+
+def test_a_find_among_an_assistants_long_messages_has_to_be_stronger() -> None:
+    chance = Chance(usual_chance(Way.TOKENS).mean)
+    assert chance.beyond(11, sides=True) < 0 < chance.beyond(11)
 
 
 @given(st.lists(st.floats(-20, 40), min_size=1, max_size=20), st.floats(-30, 30))
@@ -104,10 +113,10 @@ def test_probabilities_fall_with_the_score_and_rise_with_the_find(scores: list[f
 
 
 def test_what_was_not_measured_is_doubted_less() -> None:
-    measured = Chance(USUAL_CHANCE.mean)
-    assert is_likely(5, measured)
-    assert not is_likely(0, measured)
-    assert any(is_likely(beyond, USUAL_CHANCE) and not is_likely(beyond, measured) for beyond in np.linspace(-2, 3, 51))
+    usual = usual_chance(Way.TOKENS)
+    measured = Chance(usual.mean)
+    assert measured.beyond(14) > 0 > measured.beyond(8)
+    assert all(usual.beyond(strength) > measured.beyond(strength) for strength in range(20))
 
 
 def test_names_that_the_store_never_held_are_told() -> None:

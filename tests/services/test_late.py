@@ -12,7 +12,7 @@ from ranking import candidate, candidates
 from mira_ltmemory.composition import MemoryManager
 from mira_ltmemory.protocols import Filter, IncomingMessage, Kind, Origin, Role, TokenVectors
 from mira_ltmemory.services.search.features import features
-from mira_ltmemory.services.search.late import Late, asked_tokens, token_match, word_matches
+from mira_ltmemory.services.search.late import Late, asked_tokens, telling, token_match, word_matches
 from mira_ltmemory.services.search.query import Query
 from mira_ltmemory.services.search.rank import LATE_WEIGHTS, WEIGHTS, rank
 from mira_ltmemory.store.search import Candidates
@@ -45,8 +45,17 @@ def test_each_word_of_the_query_finds_its_best_among_the_rows_words() -> None:
 
 
 def test_a_row_holds_the_share_of_the_words_that_are_asked_for() -> None:
-    rows = candidates(candidate(), candidate(), candidate(), linked=False)
-    assert match(rows, late([0, 1], [0, 1], [0], NONE)) == [1, 0.5, 0]
+    rows = candidates(*[candidate()] * 5, linked=False)
+    assert match(rows, late([0, 1], [0, 1], [0], [1], NONE, NONE)) == [1, 0.5, 0.5, 0, 0]
+
+
+def test_a_word_that_tells_rows_apart_weighs_more_than_one_that_most_or_none_hold() -> None:
+    common, rare, missing = telling(np.array([[1, 0, 0], [1, 0, 0], [1, 1, 0]]))
+    assert common == missing < rare
+    assert common + rare + missing == pytest.approx(1)
+    assert telling(np.zeros((0, 2))).tolist() == [0.5, 0.5]
+    rows = candidates(*[candidate()] * 4, linked=False)
+    assert match(rows, late([0, 1], [0], [0], [0], [1]))[3] > 0.7
 
 
 def test_a_short_row_takes_part_in_the_words_before_it_and_more_so_in_a_question() -> None:
@@ -56,8 +65,9 @@ def test_a_short_row_takes_part_in_the_words_before_it_and_more_so_in_a_question
     assert 0.7 < after_telling < after_question < 1
     long = candidates(candidate("boat " * 600), candidate("yes " * 600))
     assert match(long, late([0], [0], NONE))[1] < 0.1
-    # The message that follows lends nothing.
-    assert match(told, late([0], NONE, [0]))[0] == 0
+    # The message that follows lends less.
+    assert 0.6 < match(told, late([0], NONE, [0]))[0] < after_telling
+    assert match(long, late([0], NONE, [0]))[0] < 0.1
 
 
 def test_a_speaker_goes_on_where_they_stopped() -> None:
@@ -66,6 +76,13 @@ def test_a_speaker_goes_on_where_they_stopped() -> None:
     assert own[2] > 0.6
     other = match(candidates(*rows[:2], candidate("red", speaker="Cy")), late([0], [0], NONE, NONE))
     assert other[2] == 0
+
+
+def test_a_session_whose_messages_hold_the_words_lifts_all_of_its_own() -> None:
+    rows = [candidate(hours=hours) for hours in (0, 0, 0, 9, 9, 9)]
+    asked = late([0], [0], [0], NONE, [0], NONE, NONE)
+    told = features(candidates(*rows, linked=False), Query(), asked)["session_tokens"]
+    assert told[0] == told[1] == told[2] > 0 > told[3] == told[5]
 
 
 def test_rows_without_token_vectors_stand_among_the_others_by_words_and_meaning() -> None:
@@ -81,7 +98,7 @@ def test_without_token_vectors_the_ranking_is_the_one_by_words_and_meaning() -> 
     ranking = rank(rows, Query(), late([0], [0], NONE))
     told = ranking.of(0)
     assert ranking.scores[0] == pytest.approx(sum(weight * told[name] for name, weight in LATE_WEIGHTS.items()))
-    assert set(LATE_WEIGHTS) - {"tokens"} <= set(WEIGHTS)
+    assert set(LATE_WEIGHTS) - {"tokens", "session_tokens"} <= set(WEIGHTS)
 
 
 def test_words_about_conversations_are_not_asked_for_where_others_remain() -> None:

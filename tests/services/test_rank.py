@@ -79,6 +79,8 @@ def test_the_person_asked_about_speaks_for_themselves() -> None:
     assert of("other_speaker", found, Query(people=("Ann",))) == [0, 1, 1]
     assert of("other_speaker", found, Query(people=("Ann", "Ben"))) == [0, 0, 0]
     assert of("speaker", found) == of("other_speaker", found) == [0, 0, 0]
+    joined = Query(people=("Ann", "Ben"), together=True)
+    assert (of("speaker", found, joined), of("other_speaker", found, joined)) == ([1, 1, 0], [0, 0, 1])
 
 
 def test_sides_count_only_between_a_user_and_an_assistant() -> None:

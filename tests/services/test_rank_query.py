@@ -49,6 +49,42 @@ def test_a_short_form_of_several_people_names_nobody() -> None:
     assert people_in("What does Christa do?", ["Christabel", "Christabella"]) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "speakers", "people"),
+    [
+        ("What does Bob play?", ["Robert Lee"], ["Robert Lee"]),
+        ("What does Robert play?", ["Bobby"], ["Bobby"]),
+        ("Did Liz or Beth call?", ["Elizabeth"], ["Elizabeth", "Elizabeth"]),
+        ("Does Maggie sing?", ["Margaret", "Megan"], []),  # both may be meant
+        ("Does Maggie sing?", ["Margaret", "Maggie Ito"], ["Maggie Ito"]),
+        ("Bill everything to me", ["William"], []),
+        ("Who is Jack?", ["John"], []),  # as often another person
+    ],
+)
+def test_nicknames_that_begin_otherwise_are_known(text: str, speakers: list[str], people: list[str]) -> None:
+    assert [speaker for speaker, _ in people_in(text, speakers)] == people
+
+
+def test_people_who_are_joined_are_asked_about_as_one() -> None:
+    for text in ("What do Kathy and Will both like?", "Katherine Moss, Will: who sails?", "Kathy's and Will's boats"):
+        assert read(text).subjects == ("Katherine Moss", "Will Orban"), text
+    for text in ("What did Kathy give to Will?", "When did Kathy meet Will and his dog?", "Kathy and Kathy's dog"):
+        assert read(text).subjects == ("Katherine Moss",), text
+    assert read("Where is it?").subjects == ()
+
+
+def test_the_user_may_be_called_by_name_though_no_message_bears_it() -> None:
+    voices = Voices(ROLES.pairs, called="robert")
+    for text in ("What does Robert's sister do?", "What does Bob's sister do?"):
+        query = read(text, voices)
+        assert (query.rewritten, query.owner, query.people) == ("What does my sister do?", True, ())
+        assert list(query.terms) == ["sister"]
+    assert not read("Where does Anna live?", voices).owner
+    assert not read("What is the default?", Voices(ROLES.pairs, called="default")).owner
+    assert read("Where is Robert?", Voices(FRIENDS.pairs, called="robert")).people == ()
+    assert not read("Where is Robert?", Voices(NAMED_USER.pairs, called="robert")).owner
+
+
 def test_names_in_scripts_that_do_not_part_words_are_found() -> None:
     assert people_in("美咲は何が好きですか", ["美咲"]) == [("美咲", "美咲")]
 

@@ -76,6 +76,21 @@ def test_what_was_said_by_the_side_that_is_named_comes_first(store: Store) -> No
         assert [hit.role for hit in result.hits] == [asked, other]
 
 
+def test_the_user_is_found_by_the_name_that_the_settings_give(store: Store) -> None:
+    keep(store, [("assistant", None, "a long walk by the boat"), ("user", None, "I love my long boat walk")])
+    result = Searcher(store, None, user_name="Robert").search(Kind.MESSAGE, "Does Bob like the boat?", Filter(), 2)
+    assert [hit.role for hit in result.hits] == ["user", "assistant"]
+    assert result.hits[0].features["first_person"] == 1
+    assert Searcher(store, None).read(Kind.MESSAGE, "Does Bob like the boat?").owner is False
+
+
+def test_of_two_who_are_asked_about_as_one_neither_comes_first(store: Store) -> None:
+    keep(store, [("user", "Ann", "sailing"), ("user", "Ben", "sailing"), ("user", "Cora", "sailing")])
+    hits = Searcher(store, None).search(Kind.MESSAGE, "Do Ben and Ann like sailing?", Filter(), 3).hits
+    assert hits[-1].speaker == "Cora"
+    assert [hit.features["speaker"] for hit in hits] == [1, 1, 0]
+
+
 def test_the_query_is_embedded_once_in_the_first_person(store: Store) -> None:
     asked: list[str] = []
 

@@ -23,20 +23,84 @@ META_WORDS = _set(
 )
 """Words with which people talk about a conversation: a query keeps them only if it holds nothing else."""
 
-ROLE_WORDS = frozenset({"user", "assistant", "tool", "system", "human", "ai", "bot"})
-"""Speakers that are called so have no name."""
+ROLE_WORDS = frozenset({"user", "assistant", "tool", "system", "human", "ai", "bot", "default", "root", "admin", "me"})
+"""Speakers and users that are called so have no name."""
 
 NAMES_THAT_ARE_WORDS = _set(
     """
-    april art august autumn bill bob brook chase chip christian clay dawn dean drew eve faith frank grace grant guy
-    hope iris ivy jack jade jay joy june lily mark may max mia miles nick olive page pat penny pierce rob robin rose
-    ruby sky sue summer violet will wade
+    april art august autumn bill bob brook chase chip christian chuck clay dawn dean dick dot drew eve faith frank gene
+    grace grant guy hope iris ivy jack jade jay jimmy joy june kit lily mark may max mia miles nick olive page pat patty
+    penny pierce pip rob robin rose ruby sky sue summer violet wally will wade
     """
 )
 """Names that are words: they name someone only with a capital letter, and not as the first word."""
 
 DIMINUTIVES = frozenset({"", "y", "ie", "i", "ey", "o", "s"})
 """How a name goes on after the beginning that it shares with its long form."""
+
+_SHORT_FORMS = """
+    alexander: alec sasha xander zander
+    alexandra: lexi sasha
+    amanda: mandy
+    andrew: drew
+    anthony: tony
+    barbara: barb babs
+    benedict: ben
+    charles: charlie chuck
+    david: dave
+    dorothy: dot dottie
+    edward: ed eddie ned ted teddy
+    eleanor: ellie nell nora
+    elizabeth: bess beth betsy betty eliza libby lisbeth liz lizzie liza
+    eugene: gene
+    florence: flo
+    francis: frank
+    gerald: gerry jerry
+    geoffrey: jeff
+    henry: hank
+    isabella: bella izzy
+    jacob: jake
+    james: jamie jim jimmy
+    jeremy: jerry
+    joseph: joe joey
+    katherine: kate katie kathy kay kit kitty
+    catherine: cate kate katie kathy kit kitty
+    lawrence: larry
+    margaret: greta maggie meg megan peggy
+    michael: mick mickey mike mikey
+    nathan: nate
+    nathaniel: nate
+    nicholas: nick nicky nico
+    nicola: nicky
+    patricia: patty tricia trish
+    philip: pip
+    rebecca: becca becky
+    richard: dick rick ricky
+    robert: bob bobby rob robbie
+    stephen: steve
+    theodore: ted teddy theo
+    theresa: tess tessa terry
+    victoria: vicky tori
+    walter: walt wally
+    william: bill billy liam will willy
+    zachary: zack
+"""
+
+
+def _long_forms() -> dict[str, frozenset[str]]:
+    found: dict[str, frozenset[str]] = {}
+    for line in _SHORT_FORMS.strip().splitlines():
+        name, _, short = line.strip().partition(":")
+        for each in (name, *short.split()):
+            found[each] = found.get(each, frozenset()) | {name}
+    return found
+
+
+LONG_FORMS = _long_forms()
+"""The names that a name stands for, where that is not seen by its beginning; two that share one may be one person's."""
+
+JOINING = r"(?:\s*[,&]\s*|(?:\s*,)?\s+(?:and|or)\s+)(?:both\s+)?"
+"""What stands between the names of people who are spoken of as one."""
 
 THE_USERS = re.compile(r"\bthe user['’]s\b", re.I)
 THE_USER = re.compile(r"\bthe user\b", re.I)

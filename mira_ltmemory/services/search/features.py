@@ -32,7 +32,7 @@ _TOLD_CHARS = 800
 def features(found: Candidates, query: Query, late: Late | None = None) -> dict[str, Numbers]:
     """Every feature by name, each of shape ``(n,)``; ``cosine`` alone is nan where a row has no vector.
 
-    With ``late`` there is one more, ``tokens``, unless no row has token vectors.
+    With ``late`` there are two more, ``tokens`` and ``session_tokens``, unless no row has token vectors.
     """
     number = len(found.rows)
     contents = [row.excerpt for row in found.rows]
@@ -47,7 +47,7 @@ def features(found: Candidates, query: Query, late: Late | None = None) -> dict[
     meaning = known(found.cosine if found.centred is None else found.centred)
     matched = token_match(late, found, lambda: guess(words, meaning)) if late is not None else None
     return {
-        **({} if matched is None else {"tokens": matched}),
+        **({} if matched is None else {"tokens": matched, "session_tokens": session_level(matched, session) * short}),
         "cosine": found.cosine,
         "bm25": words,
         "meaning": meaning,
@@ -138,9 +138,9 @@ def date_match(found: Candidates, query: Query) -> Numbers:
 def _voices(found: Candidates, query: Query) -> dict[str, Numbers]:
     number = len(found.rows)
     none = np.zeros(number)
-    subject = query.people[0] if query.people else None
-    spoken = np.array([row.speaker is not None and row.speaker == subject for row in found.rows], dtype=np.float64)
-    other = (1 - spoken) if len(query.people) == 1 else none
+    subjects = query.subjects
+    spoken = np.array([row.speaker in subjects for row in found.rows], dtype=np.float64)
+    other = (1 - spoken) if subjects and subjects == query.people else none
     user = assistant = none
     if query.sides:
         if not query.assistant_named:

@@ -1,7 +1,8 @@
 """Late interaction: each word of a query against every word of a row, not one vector against another.
 
 A vector of a whole text says what it is about on the whole; the words say whether what was asked for is in it. The
-answer to a question often leaves out what the question said, so the message before lends its words.
+answer to a question often leaves out what the question said, so the message before lends its words, and so does the one
+after. A word that one candidate holds and most do not tells them apart; one that all or none hold does not.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ UNTOLD = STOP_WORDS | frozenset(_CONTRACTED.split())
 
 _SCALE = 127.0
 _SHORT_WORDS = 60.0
-_PREVIOUS, _OWN_PREVIOUS = 0.8, 0.7
+_PREVIOUS, _OWN_PREVIOUS, _NEXT = 0.8, 0.7, 0.7
+_ANY_WORD = 0.3  # the weight of a word that tells no candidate from another
 # What the words' share and the meaning of a row tell of its match, where its words have no vectors.
 _GUESS_BASE, _GUESS_WORDS, _GUESS_MEANING = 0.45, 0.15, 0.3
 
@@ -66,15 +68,15 @@ def token_match(late: Late, found: Candidates, rough: Callable[[], Numbers]) -> 
     """How well each row holds what is asked for, about 0 to 1, ``(n,)``; none where no row has token vectors.
 
     A word counts for a row where the message before it holds it, the more so if that asks a question, or the
-    speaker's last message does; less between long ones. Rows without token vectors get what ``rough`` guesses, moved
-    so that on the rows that have them the guess is right on the whole.
+    speaker's last message does, or the next one; less between long ones. It weighs what `telling` says. Rows without
+    token vectors get what ``rough`` guesses, moved so that on the rows that have them the guess is right on the whole.
     """
     own = word_matches(late, len(found.rows))
     known = ~np.isnan(own[:, 0]) if own.shape[1] else np.zeros(len(own), dtype=bool)
     if not known.any():
         return None
     lent = np.vstack([np.nan_to_num(own), np.zeros((1, own.shape[1]))])
-    previous = found.previous
+    previous, following = found.previous, found.next
     before = np.where(previous >= 0, np.append(previous, -1)[previous], -1)
     short = np.append(_SHORT_WORDS / (_SHORT_WORDS + found.lengths), 0.0)
     asks = np.array([_PREVIOUS + (1 - _PREVIOUS) * ("?" in row.excerpt) for row in found.rows] + [0.0])
@@ -84,11 +86,25 @@ def token_match(late: Late, found: Candidates, rough: Callable[[], Numbers]) -> 
     far = np.sqrt(short[:-1] * short[before]) * _OWN_PREVIOUS * again
     best = np.maximum(lent[:-1], near[:, None] * lent[previous])
     best = np.maximum(best, far[:, None] * lent[before])
-    match = np.asarray(best.mean(axis=1))
+    beside = _NEXT * np.sqrt(short[:-1] * short[following])
+    best = np.maximum(best, beside[:, None] * lent[following])
+    match = np.asarray(best @ telling(best[known & found.eligible]))
     if known.all():
         return match
     guess = rough()
     return np.where(known, match, np.clip(guess + float((match - guess)[known].mean()), 0, 1))
+
+
+def telling(matches: Numbers) -> Numbers:
+    """The weight of each query word among rows, given their matches ``(rows, words)``; together 1.
+
+    A word weighs by how far its best match stands out of the middle.
+    """
+    spread = np.zeros(matches.shape[1])
+    if len(matches):
+        spread = matches.max(axis=0) - np.median(matches, axis=0)
+    weights = spread + _ANY_WORD
+    return np.asarray(weights / weights.sum())
 
 
 def guess(words: Numbers, meaning: Numbers) -> Numbers:

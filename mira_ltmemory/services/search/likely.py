@@ -31,35 +31,48 @@ if TYPE_CHECKING:
 
 UNLIKELY = "Nothing of this is likely to be what was asked for."
 # What one unit of each adds to the strength of a find: fitted on public conversations, then rounded by hand.
-_MATCH, _BEST, _LEAD, _UNKNOWN = 10.0, 0.1, 0.6, 2.25
-_FIELD = slice(20, 60)  # the ranks that stand for everything else
-_FEW, _USUAL_LEAD = 4, 4.0
+_MATCH, _BEST, _UNKNOWN = 10.0, 0.4, 2.5
 _USUAL_MATCH, _USUAL_GUESS, _GUESS_DRAWN = 0.5, 0.59, 2.2
 
-# The usual strength of a find by chance. A memory's own is believed by a fifth only: some of the foreign questions
-# may be answered in it after all, and then chance looks stronger than it is.
-_USUAL_MEAN, _USUAL_SPREAD, _OWN_SHARE = 7.2, 1.7, 0.2
-_LIKELY, _LIKELY_UNMEASURED = 1.15, 0.9
+# The usual strength of a find by chance, and its spread. A memory's own is believed by a fifth only: some of the
+# foreign questions may be answered in it after all, and then chance looks stronger than it is. By words alone, there
+# is nothing usual.
+_USUAL_MEAN, _USUAL_GUESSED, _USUAL_SPREAD, _OWN_SHARE = 8.6, 6.7, 2.0, 0.2
 
-# Log-odds that a hit is relevant: for the best of a find by chance, for each spread beyond, and behind the best score.
-_BASE, _BEYOND, _BEHIND = -3.3, 0.9, 0.95
+# By how many spreads a find has to be stronger than chance: messages of a user and an assistant are longer, and more
+# of them hold all words of a question that they do not answer. What was not measured is doubted less.
+_LINE, _LINE_OF_SIDES, _UNMEASURED = 0.6, 1.45, 0.1
+
+# Log-odds that a hit is relevant: for the best of a find on the line, for each spread beyond, and behind the best
+# score. Farther beyond, finds are no more often right.
+_BASE, _BEYOND, _BEHIND = -2.3, 1.15, 0.75
+_LEAST_BEYOND, _MOST_BEYOND = -4.0, 2.5
 
 _ASKED_AS = "the user"
 
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """The strength of what is found by chance. ``measured`` in this memory, or usual."""
+    """The strength of what is found by chance. ``measured`` in this memory, or usual for a ``way`` of searching."""
 
     mean: float
     measured: bool = True
+    way: Way = Way.TOKENS
 
-    def beyond(self, strength: float) -> float:
-        """By how many spreads a find is stronger than chance."""
-        return (strength - _USUAL_MEAN - _OWN_SHARE * (self.mean - _USUAL_MEAN)) / _USUAL_SPREAD
+    def beyond(self, strength: float, *, sides: bool = False) -> float:
+        """By how many spreads a find is beyond what chance reaches; 0 is the line.
+
+        ``sides``: among messages of a user and an assistant.
+        """
+        usual = _usual(self.way)
+        middle = self.mean if usual is None else usual + _OWN_SHARE * (self.mean - usual)
+        line = (_LINE_OF_SIDES if sides else _LINE) - (0 if self.measured else _UNMEASURED)
+        return (strength - middle) / _USUAL_SPREAD - line
 
 
-USUAL_CHANCE = Chance(_USUAL_MEAN, measured=False)
+def usual_chance(way: Way) -> Chance:
+    """What stands in where nothing was measured."""
+    return Chance(_usual(way) or _USUAL_GUESSED, measured=False, way=way)
 
 
 def way_of(ranking: Ranking) -> Way:
@@ -72,24 +85,20 @@ def way_of(ranking: Ranking) -> Way:
 def chance_in(unit: SqlUnitOfWork, kind: Kind, way: Way) -> Chance:
     """What is known of finds by chance in a store, else what is usual."""
     known = unit.calibrations.of(kind, way)
-    return USUAL_CHANCE if known is None else Chance(known.mean)
+    return usual_chance(way) if known is None else Chance(known.mean, way=way)
 
 
 def strength(found: Candidates, ranking: Ranking, query: Query) -> float:
-    """How strong a find is: about 7 for one by chance, 13 for an answer. Any number may come.
+    """How strong a find is: about 8.5 for one by chance, 13.5 for an answer. Any number may come.
 
-    Counted are the best match of the query's words, the best score, its lead over the field, and the names that the
-    query holds and the store does not.
+    Counted are the best match of the query's words, the best score, and the names that the query holds and the store
+    does not.
     """
     shown = found.eligible
     if not shown.any():
         return 0.0
-    scores = np.sort(ranking.scores[shown])[::-1]
-    # Among few, the worse half is the field; among very few there is none.
-    field = scores[_FIELD] if len(scores) > _FIELD.start else scores[len(scores) // 2 :]
-    lead = float(scores[0] - field.mean()) if len(scores) >= _FEW else _USUAL_LEAD
-    match = float(_matches(ranking)[shown].max())
-    return _MATCH * match + _BEST * float(scores[0]) + _LEAD * lead - _UNKNOWN * unknown_names(found, query)
+    match, best = float(_matches(ranking)[shown].max()), float(ranking.scores[shown].max())
+    return _MATCH * match + _BEST * best - _UNKNOWN * unknown_names(found, query)
 
 
 def unknown_names(found: Candidates, query: Query) -> float:
@@ -103,7 +112,7 @@ def unknown_names(found: Candidates, query: Query) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """By how many spreads a find is beyond chance, whether that is enough, and the chance that it was held against."""
+    """By how many spreads a find is beyond the line, whether it is, and the chance that it was held against."""
 
     beyond: float
     likely: bool
@@ -118,23 +127,18 @@ def judge(unit: SqlUnitOfWork, kind: Kind, found: Candidates, ranking: Ranking, 
     """
     way = way_of(ranking)
     chance = chance_in(unit, kind, way)
-    beyond = chance.beyond(strength(found, ranking, query))
+    beyond = chance.beyond(strength(found, ranking, query), sides=query.sides)
     told = chance.measured or way is Way.TOKENS
-    return Judged(beyond, not told or is_likely(beyond, chance), chance)
+    return Judged(beyond, not told or beyond >= 0, chance)
 
 
 def probabilities(scores: Sequence[float], beyond: float) -> list[float]:
-    """How likely each hit is relevant, from the scores, best first, and by how much the find is beyond chance."""
+    """How likely each hit is relevant, from the scores, best first, and by how much the find is beyond the line."""
     if not scores:
         return []
     behind = scores[0] - np.array(scores, dtype=np.float64)
-    logits = _BASE + _BEYOND * np.clip(beyond, -4, 8) - _BEHIND * behind
+    logits = _BASE + _BEYOND * np.clip(beyond, _LEAST_BEYOND, _MOST_BEYOND) - _BEHIND * behind
     return [float(value) for value in 1 / (1 + np.exp(-logits))]
-
-
-def is_likely(beyond: float, chance: Chance) -> bool:
-    """Whether a find is more than chance; where chance was not measured, the doubt is on the find's side."""
-    return beyond >= (_LIKELY if chance.measured else _LIKELY_UNMEASURED)
 
 
 def middle_and_spread(strengths: Sequence[float]) -> tuple[float, float]:
@@ -156,6 +160,10 @@ def foreign_to(people: Sequence[str]) -> list[str]:
     questions = foreign_questions()
     names = people or [_ASKED_AS]
     return [question.replace("{name}", names[number % len(names)]) for number, question in enumerate(questions)]
+
+
+def _usual(way: Way) -> float | None:
+    return {Way.TOKENS: _USUAL_MEAN, Way.VECTORS: _USUAL_GUESSED}.get(way)
 
 
 def _matches(ranking: Ranking) -> Numbers:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
+from itertools import pairwise
 
 from mira_ltmemory.protocols import Kind, Role
 from mira_ltmemory.services.search import english as en
@@ -18,10 +19,14 @@ _MIN_SHORT, _MIN_NICKNAME = 3, 4
 
 @dataclass(frozen=True, slots=True)
 class Voices:
-    """Who speaks in a store: each pair of role and speaker, and the years of its messages."""
+    """Who speaks in a store: each pair of role and speaker, and the years of its messages.
+
+    ``called`` is the user's name, which messages need not bear.
+    """
 
     pairs: frozenset[tuple[str, str | None]] = frozenset()
     years: tuple[int, ...] = ()
+    called: str | None = None
 
     @property
     def people(self) -> list[str]:
@@ -35,6 +40,12 @@ class Voices:
         return named.pop() if len(named) == 1 else None
 
     @property
+    def nameless(self) -> str | None:
+        """What the user is called, where a user without a name talks with an assistant."""
+        bearing = any(role == Role.USER and name and _is_name(name) for role, name in self.pairs)
+        return self.called if self.called and _is_name(self.called) and self.sides and not bearing else None
+
+    @property
     def sides(self) -> bool:
         """Whether a user talks with an assistant, and not a person with a person."""
         return all(role != Role.ASSISTANT or not (name and _is_name(name)) for role, name in self.pairs)
@@ -44,14 +55,16 @@ class Voices:
 class Query:
     """What a query was found to ask. ``rewritten`` is what is embedded: evidence is said in the first person.
 
-    ``people`` are speakers of the store, in order; the first is whom it is about. ``owner``: it is about the user
-    himself. ``assistant``: about what the assistant said; ``assistant_named``: and it says so, not "you".
+    ``people`` are speakers of the store, in order; the first is whom it is about, or all where it joins them
+    (``together``). ``owner``: it is about the user himself. ``assistant``: about what the assistant said;
+    ``assistant_named``: and it says so, not "you".
     ``when`` and ``named``: it wants a time, or a name. ``names`` are words of it, folded, that are written as names.
     """
 
     rewritten: str = ""
     terms: dict[str, int] = field(default_factory=dict)
     people: tuple[str, ...] = ()
+    together: bool = False
     owner: bool = False
     assistant: bool = False
     assistant_named: bool = False
@@ -63,6 +76,11 @@ class Query:
     known_names: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
     zone: tzinfo = UTC
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """The speakers whom it is about."""
+        return self.people if self.together else self.people[:1]
 
 
 def analyse(text: str, voices: Voices, now: datetime, zone: tzinfo = UTC, kind: Kind = Kind.MESSAGE) -> Query:
@@ -79,12 +97,14 @@ def analyse(text: str, voices: Voices, now: datetime, zone: tzinfo = UTC, kind: 
         )
     found = people_in(text, voices.people)
     core = en.POLITE.sub("", text)
-    user = bool(en.THE_USER.search(text))
+    own = people_in(text, [voices.nameless]) if voices.nameless and not found else []
+    user = bool(own or en.THE_USER.search(text))
     owner = not found and (user or bool(en.FIRST_PERSON.search(core)))
     people = tuple(dict.fromkeys(speaker for speaker, _ in found))
     if owner and not voices.sides and voices.owner:
         people = (voices.owner,)
     ignored = [written for _, written in found] + [part for person in people for part in person.split()]
+    ignored += [written for _, written in own]
     if user:
         ignored.append("user")
     assistant_named = bool(en.THE_ASSISTANT.search(text))
@@ -92,10 +112,11 @@ def analyse(text: str, voices: Voices, now: datetime, zone: tzinfo = UTC, kind: 
         ignored.append("assistant")
     terms = telling(text, ignored)
     return Query(
-        rewritten=rewritten(text, found),
+        rewritten=rewritten(text, found or own),
         terms=terms,
         names=names_in(text, terms),
         people=people,
+        together=joined(text, found),
         owner=owner,
         assistant=not people and not user and (assistant_named or bool(en.ASKS_ASSISTANT.search(core))),
         assistant_named=assistant_named and not people and not user,
@@ -104,7 +125,7 @@ def analyse(text: str, voices: Voices, now: datetime, zone: tzinfo = UTC, kind: 
         named=named,
         sides=voices.sides,
         periods=periods,
-        known_names=frozenset(part for person in voices.people for part in person.split()) | {"I"},
+        known_names=frozenset(" ".join([*voices.people, voices.called or "", "I"]).split()),
         zone=zone,
     )
 
@@ -136,7 +157,8 @@ def people_in(text: str, speakers: Sequence[str]) -> list[tuple[str, str]]:
         written = match.group()
         speaker = parts.get(written.casefold())
         if speaker is None:
-            speaker = _nicknamed(written, speakers)
+            meant = number > 0 or written.casefold() not in en.NAMES_THAT_ARE_WORDS
+            speaker = _nicknamed(written, speakers) if meant else None
         elif not _is_meant(written, first=number == 0):
             continue
         if speaker is None:
@@ -153,6 +175,15 @@ def people_in(text: str, speakers: Sequence[str]) -> list[tuple[str, str]]:
         if name not in spelled and len(name) > 1 and not name.isascii() and name in text
     ]  # fmt: skip
     return found
+
+
+def joined(text: str, found: Sequence[tuple[str, str]]) -> bool:
+    """Whether a text speaks of several people as one: "Ann and Ben", not "Ann ... for Ben"."""
+    for (first, written), (second, next_written) in pairwise(found):
+        names = rf"\b{re.escape(written)}(?:['’]s?)?{en.JOINING}{re.escape(next_written)}(?!\w)"
+        if first != second and re.search(names, text):
+            return True
+    return False
 
 
 def rewritten(text: str, found: Sequence[tuple[str, str]]) -> str:
@@ -203,8 +234,17 @@ def _nicknamed(written: str, speakers: Sequence[str]) -> str | None:
         return None
     if word in en.MONTHS or word in en.WEEKDAYS:
         return None
-    fitting = {speaker for speaker in speakers if (parts := _NAMED.findall(speaker)) and _short(word, parts[0])}
+    fitting = {
+        speaker
+        for speaker in speakers
+        if (parts := _NAMED.findall(speaker)) and (_short(word, parts[0]) or _one_name(word, parts[0].casefold()))
+    }
     return fitting.pop() if len(fitting) == 1 else None
+
+
+def _one_name(word: str, name: str) -> bool:
+    """Whether two names, folded, are known to be forms of one: Bob and Robert."""
+    return not en.LONG_FORMS.get(word, frozenset()).isdisjoint(en.LONG_FORMS.get(name, ()))
 
 
 def _short(word: str, name: str) -> bool:

@@ -50,12 +50,14 @@ WEIGHTS = {
 
 LATE_WEIGHTS = {
     # Each word of the query among the words of the row: it says all that BM25 and the cosine say, and more.
-    "tokens": 10.0,
+    "tokens": 10.5,
+    # A talk that holds them lifts all that was said in it.
+    "session_tokens": 8.0,
     # The very word, number or name that was asked for: to vectors, 7 and 8 are nearly the same.
     "bm25": 1.5,
+    "bm25_around": 2.0,
     "meaning": 2.5,
     "reply": 5.5,
-    "session_cosine": 5.0,
     "session_bm25": 2.75,
     "question": -0.75,
     "speaker": 1.0,

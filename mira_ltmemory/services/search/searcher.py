@@ -89,8 +89,10 @@ class Searcher:
         embeddings: QueryEmbedder | None,
         zone: tzinfo = UTC,
         reranking: Reranking | None = None,
+        user_name: str | None = None,
     ) -> None:
         self._store = store
+        self._user_name = user_name
         self._reranking = reranking
         self._embeddings = embeddings
         self._zone = zone
@@ -201,7 +203,7 @@ class Searcher:
             years = voices.years
             if speakers.oldest is not None and speakers.newest is not None:
                 years = tuple(range(speakers.oldest.year, speakers.newest.year + 1))[-MAX_PERIODS:]
-            voices = Voices(speakers.pairs, years)
+            voices = Voices(speakers.pairs, years, self._user_name)
         return analyse(text, voices, now, self._zone, kind)
 
     def _dated(self, filter: Filter) -> Filter:
