@@ -21,6 +21,7 @@ from mira_ltmemory.composition.processing import (
     window_steps,
 )
 from mira_ltmemory.config import MemoryConfig
+from mira_ltmemory.errors import StoreError
 from mira_ltmemory.protocols import (
     LLM,
     Actor,
@@ -115,6 +116,7 @@ class MemoryManager:
             self.problems,
             batch_size=settings.embedding_batch_size,
             cache_size=settings.embedding_cache_size,
+            cache_kept=settings.embedding_cache_kept,
             space_of=self._space_of if settings.late_interaction else None,
         )
         self.models = ModelService(
@@ -294,6 +296,11 @@ class MemoryManager:
         close = getattr(self._given_llm, "close", None)
         if close is not None:
             close()
+        try:
+            self.embeddings.cache.save()
+        except StoreError as error:
+            # Only later processes miss it: they embed those queries again.
+            logger.warning("the vectors of the latest queries were not kept: %s", error)
         self.database.close()
 
     def _check_health(self, run: JobRun) -> JobReport:

@@ -94,6 +94,12 @@ class MemoryConfig(BaseSettings):
         description="Batches that the model runs at once, one thread each; 0 takes half the machine's processors.",
     )
     embedding_cache_size: int = Field(2048, ge=0, le=1_000_000, description="Query vectors kept in memory.")
+    embedding_cache_kept: int = Field(
+        2048,
+        ge=0,
+        le=1_000_000,
+        description="Query vectors kept in the database for later processes, at most those in memory; 0 keeps none.",
+    )
 
     model_change_overlap: float = Field(
         0.2,

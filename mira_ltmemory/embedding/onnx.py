@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-_BATCH_TOKENS = 1024
+_BATCH_TOKENS = 256
 """Tokens of one run at most: what the model's widest layer makes of them stays near the processor."""
 
 _CHUNK = 512

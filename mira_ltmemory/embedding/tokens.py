@@ -52,6 +52,30 @@ def told(text: str, offsets: Sequence[tuple[int, int]], skip: Container[str]) ->
     return places, found
 
 
+def places_of(text: str, words: Sequence[str]) -> list[int] | None:
+    """Where the words of `told` stand among all words of their text; none where one is cut off."""
+    every = _words(text)
+    places: list[int] = []
+    at = 0
+    for word in words:
+        try:
+            at = every.index(word, at)
+        except ValueError:
+            return None
+        places.append(at)
+    return places
+
+
+def words_at(text: str, places: Iterable[int]) -> tuple[str, ...]:
+    """The words that `places_of` told the places of."""
+    every = _words(text)
+    return tuple(every[place] for place in places)
+
+
+def _words(text: str) -> list[str]:
+    return [match.group().lower() for match in _WORD.finditer(text)]
+
+
 def make_space(vocabulary: Iterable[str], states_of: Callable[[list[str]], NDArray[np.float32]]) -> TokenSpace:
     """Make a space from random words of a model's vocabulary; ``states_of`` gives all states of texts, ``(n, hidden)``.
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from mira_ltmemory.errors import EmbeddingError
 from mira_ltmemory.protocols import (
@@ -22,7 +24,9 @@ from mira_ltmemory.protocols import (
 from mira_ltmemory.services.problems import Problems
 from mira_ltmemory.services.search.late import UNTOLD
 from mira_ltmemory.services.search.searcher import EmbeddedQuery
+from mira_ltmemory.services.vector_cache import VectorCache
 from mira_ltmemory.store.unit_of_work import Store
+from mira_ltmemory.store.vectors import PendingText
 
 if TYPE_CHECKING:
     from mira_ltmemory.protocols import Vectors
@@ -30,6 +34,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PROBLEM = "search by meaning"
+
+_PART_TEXTS, _PART_CHARS = 32, 16_000
+"""Texts, or characters, that are embedded while those before are stored."""
 
 
 class Embedded(NamedTuple):
@@ -86,7 +93,8 @@ class ModelInUse:
 class EmbeddingService:
     """Embeds texts of one user, and keeps nothing where the model cannot be trusted. Thread-safe.
 
-    The vectors of the last ``cache_size`` single texts, such as queries, are kept in memory: this user's alone.
+    ``cache`` keeps the vectors of the last ``cache_size`` single texts, such as queries, and ``cache_kept`` of them for
+    later processes: this user's alone.
     ``register`` makes a model known to the database and returns its number. ``embedder`` is none where the
     model cannot be used; ``Problems`` then says why. ``space_of`` gives the token space of a model by its number;
     without it, words get no vectors.
@@ -101,17 +109,15 @@ class EmbeddingService:
         *,
         batch_size: int = 32,
         cache_size: int = 2048,
+        cache_kept: int = 0,
         space_of: Callable[[int, TokenEmbedder], TokenSpace] | None = None,
     ) -> None:
         self._store = store
         self._register = register
         self._problems = problems
         self._batch_size = batch_size
-        self._cache_size = cache_size
-        self._cache: OrderedDict[str, Embedded] = OrderedDict()
+        self.cache = VectorCache(store, cache_size, cache_kept)
         self._space_of = space_of
-        self._forgotten = 0
-        self._lock = threading.Lock()
         self._in_use = None if embedder is None else ModelInUse(embedder, register, space_of)
 
     @property
@@ -132,10 +138,8 @@ class EmbeddingService:
 
     def use(self, embedder: Embedder | None) -> None:
         """Embed with another model, or with none, from now on; what was remembered of the former is forgotten."""
-        with self._lock:
-            self._in_use = None if embedder is None else ModelInUse(embedder, self._register, self._space_of)
-            self._cache.clear()
-            self._forgotten += 1
+        self._in_use = None if embedder is None else ModelInUse(embedder, self._register, self._space_of)
+        self.cache.forget()
 
     def with_model(self, embedder: Embedder) -> ModelInUse:
         """Another model beside the one in use, with all that vectors are stored with."""
@@ -160,7 +164,7 @@ class EmbeddingService:
         if in_use is None:
             return None
         try:
-            embedded = self._cached(in_use, texts) if len(texts) == 1 else in_use.embed(texts)
+            embedded = self._one(in_use, texts[0]) if len(texts) == 1 else self._some(in_use, texts)
         except EmbeddingError as error:
             self._problems.set(PROBLEM, f"off: {error}")
             return None
@@ -170,8 +174,10 @@ class EmbeddingService:
     def process_pending(self, progress: Progress = no_progress) -> int:
         """Embed every text that waits, and return how many were; stops early where the model fails.
 
-        Each batch is stored on its own, so a run that is killed loses one batch of work and no text.
+        Each part is stored on its own while the model works on the next, so a run that is killed loses two parts of
+        work and no text. Raises ``StoreError``.
         """
+        self.cache.save()
         with self._store.upkeep() as unit:
             unit.vectors.drop_orphans()
             total = unit.vectors.pending_count()
@@ -179,17 +185,32 @@ class EmbeddingService:
         while self._in_use is not None and done < total:
             with self._store.read() as unit:
                 waiting = unit.vectors.pending(self._batch_size * 8)
-            if not waiting:
+            before = done
+            for stored in self._process(waiting):
+                done += stored
+                progress("embedding", min(done, total), total)
+            if not waiting or done - before < len(waiting):
                 break
-            # No connection is held while the model works.
-            embedded = self.embed_now([item.content for item in waiting])
-            if embedded is None:
-                break
-            with self._store.upkeep() as unit:
-                unit.vectors.add(waiting, embedded.vectors, embedded.model_id, embedded.tokens)
-            done += len(waiting)
-            progress("embedding", min(done, total), total)
         return done
+
+    def _process(self, waiting: Sequence[PendingText]) -> Iterator[int]:
+        """Embed texts part by part, each stored by a thread of its own; how many each part was, once it is stored."""
+        running = deque[tuple[int, Future[None]]]()
+        with ThreadPoolExecutor(1, thread_name_prefix="ltmemory-store") as writer:
+            for part in _parts(waiting):
+                # No connection is held while the model works.
+                embedded = self.embed_now([item.content for item in part])
+                if embedded is None:
+                    break
+                running.append((len(part), writer.submit(self._keep, part, embedded)))
+                if len(running) > 1:
+                    yield _finish(running)
+            while running:
+                yield _finish(running)
+
+    def _keep(self, part: Sequence[PendingText], embedded: Embedded) -> None:
+        with self._store.upkeep() as unit:
+            unit.vectors.add(part, embedded.vectors, embedded.model_id, embedded.tokens)
 
     def enqueue_missing(self, max_chars: int) -> int:
         """Enqueue every text of at most ``max_chars`` characters that the present model has not embedded."""
@@ -201,30 +222,52 @@ class EmbeddingService:
             return unit.vectors.enqueue_missing(number, max_chars, tokens=in_use.gives_tokens)
 
     def forget(self) -> None:
-        """Forget the texts and vectors that are kept in memory."""
-        with self._lock:
-            self._cache.clear()
-            self._forgotten += 1
+        """Forget the vectors that are kept in memory."""
+        self.cache.forget()
 
-    def cached_texts(self) -> list[str]:
-        """The texts that are kept in memory with their vectors."""
-        with self._lock:
-            return list(self._cache)
-
-    def _cached(self, in_use: ModelInUse, texts: Sequence[str]) -> Embedded:
+    def _one(self, in_use: ModelInUse, text: str) -> Embedded:
         """One text, embedded or remembered. Its readers may write into its vector: each gets a copy."""
-        (text,) = texts
-        with self._lock:
-            known = self._cache.get(text)
-            if known is not None:
-                self._cache.move_to_end(text)
-                return known._replace(vectors=known.vectors.copy())
-            before = self._forgotten
-        embedded = in_use.embed(texts)
-        with self._lock:
-            # What was asked to be forgotten meanwhile is not kept.
-            if before == self._forgotten:
-                self._cache[text] = embedded._replace(vectors=embedded.vectors.copy())
-                while len(self._cache) > self._cache_size:
-                    self._cache.popitem(last=False)
+        number = in_use.number
+        found = self.cache.find(number, text, tokens=in_use.gives_tokens)
+        if found.vector is not None:
+            return Embedded(number, found.vector[None], None if found.tokens is None else (found.tokens,))
+        embedded = in_use.embed([text])
+        self.cache.put(found, number, text, embedded.vectors[0], embedded.tokens[0] if embedded.tokens else None)
         return embedded
+
+    def _some(self, in_use: ModelInUse, texts: Sequence[str]) -> Embedded:
+        """Texts that are stored: those that were a query before, as what the user says to the model is, are known."""
+        number = in_use.number
+        found = [self.cache.find(number, text, tokens=in_use.gives_tokens, count=False) for text in texts]
+        missing = [place for place, each in enumerate(found) if each.vector is None]
+        if len(missing) == len(texts):
+            return in_use.embed(texts)
+        vectors = [each.vector for each in found]
+        tokens = [each.tokens for each in found]
+        if missing:
+            embedded = in_use.embed([texts[place] for place in missing])
+            for row, place in enumerate(missing):
+                vectors[place] = embedded.vectors[row]
+                tokens[place] = embedded.tokens[row] if embedded.tokens else None
+        told = tuple(each for each in tokens if each is not None) if in_use.gives_tokens else None
+        return Embedded(number, np.stack([each for each in vectors if each is not None]), told)
+
+
+def _parts(texts: Sequence[PendingText]) -> Iterator[list[PendingText]]:
+    """Texts that are embedded and stored at once: many short ones, or few long ones."""
+    part: list[PendingText] = []
+    chars = 0
+    for item in texts:
+        part.append(item)
+        chars += len(item.content)
+        if len(part) == _PART_TEXTS or chars >= _PART_CHARS:
+            yield part
+            part, chars = [], 0
+    if part:
+        yield part
+
+
+def _finish(running: deque[tuple[int, Future[None]]]) -> int:
+    number, storing = running.popleft()
+    storing.result()
+    return number

@@ -292,6 +292,9 @@ def _erase_rows(unit: SqlUnitOfWork, found: Found, done: _Done, receipt_id: UUID
             vectors, _, queued = unit.erasure.erase_derived(kind, ids)
             done.counts.update({"vectors": vectors, "queued texts": queued})
             done.tables |= {"vectors", "token_vectors", "pending_embeddings"}
+    # Its keys do not tell which text was a query that held the erased one: all of it goes.
+    unit.embedding_cache.clear()
+    done.tables |= {"embedding_caches", "cached_embeddings"}
     conversations = sorted(found.rows.get(CONVERSATION, {}))
     _erase_table(unit, "conversations", conversations, done, "conversations")
     unit.batches.erase(conversations)

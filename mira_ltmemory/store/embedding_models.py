@@ -163,6 +163,7 @@ class ModelRows(Rows):
             self.execute("SELECT ltmemory.drop_model_vectors(CAST(:model AS smallint))", model=number).scalar_one()
         )
         self.execute("DELETE FROM ltmemory.user_models WHERE user_id = :user_id AND model_id = :model", model=number)
+        self._unit.embedding_cache.drop_model(number)
         return removed
 
 

@@ -20,6 +20,7 @@ from mira_ltmemory.store.cold import ColdRows
 from mira_ltmemory.store.consolidation import ConsolidationRows
 from mira_ltmemory.store.context import ContextRows
 from mira_ltmemory.store.database import Database, foreign_errors
+from mira_ltmemory.store.embedding_cache import EmbeddingCacheRows
 from mira_ltmemory.store.embedding_models import ModelRows
 from mira_ltmemory.store.erasure import ErasureRows
 from mira_ltmemory.store.graph import GraphRows
@@ -83,6 +84,7 @@ class SqlUnitOfWork:
         self.vectors = VectorRows(self)
         self.models = ModelRows(self)
         self.tokens = TokenRows(self)
+        self.embedding_cache = EmbeddingCacheRows(self)
         self.calibrations = CalibrationRows(self)
         self.words = WordRows(self)
         self.search = SearchRows(self)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,9 +12,12 @@ import pytest
 from doubles import WordEmbedder
 
 from mira_ltmemory.composition import MemoryManager
-from mira_ltmemory.protocols import EmbeddingModel
+from mira_ltmemory.errors import EmbeddingError
+from mira_ltmemory.protocols import Actor, Change, EmbeddingModel, Kind
 from mira_ltmemory.services.embeddings import EmbeddingService
 from mira_ltmemory.services.problems import Problems
+from mira_ltmemory.store.models import Passage, content_hash
+from mira_ltmemory.store.search.index import register_model
 from mira_ltmemory.store.unit_of_work import Store
 
 if TYPE_CHECKING:
@@ -49,7 +54,7 @@ def test_a_query_is_embedded_once_until_newer_ones_push_it_out(store: Store, cou
     for text in ("a", "b", "a", "c", "a", "b"):
         embeddings.embed_query(text)
     assert counting.asked == ["a", "b", "c", "b"]
-    assert embeddings.cached_texts() == ["a", "b"]
+    assert [embeddings.cache.holds(1, text) for text in "abc"] == [True, True, False]
 
 
 def test_several_texts_at_once_and_a_cache_of_none_keep_nothing(store: Store, counting: Counting) -> None:
@@ -57,7 +62,7 @@ def test_several_texts_at_once_and_a_cache_of_none_keep_nothing(store: Store, co
     none = service(store, counting, cache_size=0)
     none.embed_query("a")
     none.embed_query("a")
-    assert none.cached_texts() == []
+    assert len(none.cache) == 0
     assert counting.asked == ["a", "b", "a", "a"]
 
 
@@ -79,7 +84,7 @@ def test_forgetting_empties_it(store: Store, counting: Counting) -> None:
     embeddings = service(store, counting)
     embeddings.embed_query("a")
     embeddings.forget()
-    assert embeddings.cached_texts() == []
+    assert len(embeddings.cache) == 0
     embeddings.embed_query("a")
     assert counting.asked == ["a", "a"]
 
@@ -94,14 +99,52 @@ def test_what_is_forgotten_while_it_is_embedded_is_not_kept(store: Store, counti
 
     counting.inner.embed = embed  # type: ignore[method-assign]
     embeddings.embed_query("a")
-    assert embeddings.cached_texts() == []
+    assert len(embeddings.cache) == 0
 
 
 def test_users_share_no_cached_text(memory: MemoryManager) -> None:
     other = memory.as_user("somebody else " + memory.settings.user_name)
     memory.recall.search("Mireille in Lyon")
-    assert memory.embeddings.cached_texts()
-    assert other.embeddings.cached_texts() == []
+    assert len(memory.embeddings.cache) > 0
+    assert len(other.embeddings.cache) == 0
     other.recall.search("a walk")
     memory.embeddings.forget()
-    assert other.embeddings.cached_texts()
+    assert len(other.embeddings.cache) > 0
+
+
+def test_parts_are_stored_until_the_model_fails_and_the_rest_waits(store: Store, counting: Counting) -> None:
+    ids = [uuid.uuid4() for _ in range(100)]
+    with store.write(Change(Actor.SYSTEM, "test")) as unit:
+        change = unit.change_set_id
+        unit.passages.add(
+            [
+                Passage(user_id=store.user_id, id=id, change_set_id=change, origin="user", content=f"word{number}",
+                        content_hash=content_hash(f"word{number}"), said_at=store.clock.now())
+                for number, id in enumerate(ids)
+            ]
+        )  # fmt: skip
+        unit.vectors.enqueue(Kind.PASSAGE, ids)
+    inner = counting.inner.embed
+    told: list[tuple[int, int]] = []
+
+    def embed(texts: Sequence[str]) -> Vectors:
+        if len(counting.asked) > 90:
+            raise EmbeddingError("broken")
+        return inner(texts)
+
+    counting.inner.embed = embed  # type: ignore[method-assign]
+    embeddings = EmbeddingService(
+        store, counting, lambda model: register_model(store.database, model), Problems(), batch_size=32
+    )
+    assert embeddings.process_pending(lambda what, done, total: told.append((done, total))) == 64
+    assert told == [(32, 100), (64, 100)]
+    with store.read() as unit:
+        assert (unit.vectors.count(), unit.vectors.pending_count()) == (64, 36)
+    counting.inner.embed = inner  # type: ignore[method-assign]
+    assert embeddings.process_pending() == 36
+    expected = {id: inner([f"word{number}"])[0] for number, id in enumerate(ids)}
+    with store.read() as unit:
+        found = unit.vectors.execute("SELECT row_id, embedding FROM ltmemory.vectors WHERE user_id = :user_id").all()
+    assert len(found) == 100
+    for row in found:
+        assert np.allclose(np.array(json.loads(str(row.embedding))), expected[row.row_id], atol=1e-3)

@@ -79,9 +79,11 @@ def test_vacuum_rewrites_the_tables(memory: MemoryManager) -> None:
 def test_caches_in_memory_are_emptied(memory: MemoryManager) -> None:
     said(memory, 1, "Mireille lives in Lyon")
     memory.recall.search("Mireille in Lyon")
-    assert any("Mireille" in text for text in memory.embeddings.cached_texts())
+    number = memory.embeddings.model_id()
+    assert number is not None
+    assert memory.embeddings.cache.holds(number, "Mireille in Lyon")
     forget(memory, "Mireille")
-    assert not memory.embeddings.cached_texts()
+    assert len(memory.embeddings.cache) == 0
 
 
 def test_an_edit_that_waits_for_a_person_is_dropped(
@@ -193,6 +195,8 @@ def test_the_registry_knows_every_column_of_text(memory: MemoryManager) -> None:
         "cold_texts",
         "token_vectors",
         "embedding_models",
+        "embedding_caches",
+        "cached_embeddings",
     }
 
 

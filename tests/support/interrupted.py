@@ -44,7 +44,7 @@ _MEMORY = re.compile(r"^\[begin (a\d+) \w+ [^\n]*\]\n(.*?)\n\[end a", re.DOTALL 
 _VOLATILE = frozenset({"change_set_id", "ended_by", "enqueued_by", "document", "through", "lease_until", "lease_owner"})
 _LEFT_OUT = frozenset(
     {"users", "embedding_models", "alembic_version", "user_states", "change_sets", "jobs", "vectors", "token_vectors",
-     "word_totals", "word_terms", "word_blocks"}
+     "embedding_caches", "cached_embeddings", "word_totals", "word_terms", "word_blocks"}
 )  # fmt: skip
 
 

@@ -110,6 +110,8 @@ def make_two(place: dict[str, Any], admin: str, clock: Clock, embedder: Embedder
         unit.consolidation.set_mark("duplicates", 1, waiting, clock.now())
         unit.erasure.bury("message", [uuid.uuid4()], uuid.uuid4(), clock.now())
         unit.calibrations.put(Calibration(Kind.MESSAGE, Way.TOKENS, 7, 1, 48, 10, clock.now()))
+    victim.recall.search(f"{token} {secret}")
+    assert victim.embeddings.cache.save() > 0
     garden.plant("derived", f"{token} {secret}")
     garden.plant("entity", f"{token} {secret}")
     return TwoUsers(victim, thief, token, secret, admin)

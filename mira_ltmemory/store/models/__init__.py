@@ -22,6 +22,8 @@ from mira_ltmemory.store.models.base import (
 from mira_ltmemory.store.models.batches import BatchConversation, BatchMessage, BatchState
 from mira_ltmemory.store.models.consolidation import ColdText, ConsolidationMark, Use
 from mira_ltmemory.store.models.derived import (
+    CachedEmbedding,
+    EmbeddingCache,
     EmbeddingModelRow,
     PassageTag,
     PendingEmbedding,
@@ -73,11 +75,13 @@ __all__ = [
     "BatchState",
     "Block",
     "BlockVersion",
+    "CachedEmbedding",
     "ChangeSet",
     "ColdText",
     "ConsolidationMark",
     "Conversation",
     "ConversationVersion",
+    "EmbeddingCache",
     "EmbeddingModelRow",
     "Entity",
     "EntityAlias",

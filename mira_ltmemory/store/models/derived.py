@@ -94,6 +94,34 @@ class TokenVector(Base, table=True):
     tokens: bytes
 
 
+class EmbeddingCache(Base, table=True):
+    """A user's cache of embeddings: the secret that its keys are made with, and how often a text was known."""
+
+    __tablename__ = "embedding_caches"
+    __table_args__ = (to_user(),)
+
+    user_id: UUID = Field(primary_key=True)
+    secret: bytes
+    hits: int = Field(sa_type=BigInteger, nullable=False)
+    misses: int = Field(sa_type=BigInteger, nullable=False)
+    since: datetime = Field(sa_type=Timestamp, nullable=False)
+
+
+class CachedEmbedding(Base, table=True):
+    """The vectors of a text, such as a query, by a keyed hash of it: float16; of its words int8, and their places."""
+
+    __tablename__ = "cached_embeddings"
+    __table_args__ = (to_user(), ForeignKeyConstraint(["model_id"], [f"{SCHEMA}.embedding_models.id"]))
+
+    user_id: UUID = Field(primary_key=True)
+    model_id: int = Field(primary_key=True, sa_type=SmallInteger)
+    text_key: UUID = Field(primary_key=True)
+    vector: bytes
+    tokens: bytes | None = None
+    places: bytes | None = None
+    used_at: datetime = Field(sa_type=Timestamp, nullable=False)
+
+
 class SearchCalibration(Base, table=True):
     """How strong a find by chance is, of searches that go by words alone, by vectors, or by those of words too."""
 
