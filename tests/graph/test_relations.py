@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 from doubles import FixedClock, ListedLLM
@@ -21,7 +22,7 @@ from mira_ltmemory.protocols import JobRun, Origin, Role
 from mira_ltmemory.services.batch.window import Window
 from mira_ltmemory.services.graph.discovery import INVERSES, Inferred, Premise, infer
 from mira_ltmemory.services.graph.extract import THE_USER, extract, stated, stated_of_oneself
-from mira_ltmemory.services.graph.said import ask_model
+from mira_ltmemory.services.graph.said import GraphAnswer, ask_model, held_against
 
 SAID_AT = datetime(2024, 5, 20, 12, tzinfo=UTC)
 
@@ -187,6 +188,17 @@ def test_days_are_those_of_the_user(make_memory: Callable[..., MemoryManager], c
     assert relation.since == datetime(2024, 5, 3, 4, tzinfo=UTC)
     lookup = next(each for each in memory.tools() if each.name == "entity_lookup")
     assert lookup.run(name="Zed Quux")["relations"][0]["since"] == "2024-05-03"
+
+
+@pytest.mark.parametrize("since", ["0001-01-01", "9999-12-31", "last May", ""])
+def test_what_is_no_day_is_not_told(since: str) -> None:
+    leads = {"subject": "Zed Quux", "predicate": "leads", "object": "Project Halcyon", "message": 1,
+             "quote": "leads Project Halcyon", "since": since}  # fmt: skip
+    said = message("Zed Quux leads Project Halcyon.", 1)
+    read = GraphAnswer.model_validate_json(answer(entities=[ZED, PROJECT], relations=[leads]))
+    for zone in (UTC, ZoneInfo("Asia/Tokyo"), ZoneInfo("America/New_York")):
+        (told,) = held_against(read, [said], zone).said
+        assert told.valid_from is None
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, tzinfo
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, tzinfo
 from typing import Annotated, Literal
 from uuid import UUID
 
 import regex
 from pydantic import BaseModel, ConfigDict, Field
 
-from mira_ltmemory.protocols import LLM
+from mira_ltmemory.protocols import LLM, in_zone
 from mira_ltmemory.services.asking import ask
 from mira_ltmemory.services.batch.window import Window, WindowMessage
 from mira_ltmemory.services.graph.extract import EntityType, Found
@@ -86,7 +86,7 @@ def ask_model(llm: LLM, window: Window, messages: list[WindowMessage], zone: tzi
     shown = [
         {
             "number": number,
-            "day": each.said_at.astimezone(zone).date().isoformat(),
+            "day": in_zone(each.said_at, zone).date().isoformat(),
             "content": _with_speaker(each, MESSAGE_CHARS),
         }
         for number, each in enumerate(messages, start=1)
@@ -167,5 +167,7 @@ def _since(written: str | None, zone: tzinfo) -> datetime | None:
     try:
         day = date.fromisoformat(written.strip())
     except ValueError:
+        return None
+    if day.year in (MINYEAR, MAXYEAR):  # written for "never", and no moment in every time zone
         return None
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)

@@ -12,7 +12,7 @@ from uuid import UUID, uuid5
 import numpy as np
 import regex
 
-from mira_ltmemory.protocols import LLM, Kind, Origin, Role
+from mira_ltmemory.protocols import LLM, Kind, Origin, Role, in_zone
 from mira_ltmemory.services.batch.window import Window, WindowMessage
 from mira_ltmemory.services.embeddings import EmbeddingService
 from mira_ltmemory.services.graph.extract import (
@@ -95,7 +95,7 @@ class GraphStep:
         prepared.said, prepared.aliases, prepared.refused = answer.said, answer.aliases, answer.refused
         by_model_too = {_told(each) for each in answer.said}
         for message in trusted:
-            by_rule = extract(message.content, message.said_at.astimezone(self._zone), people=people, known=known)
+            by_rule = extract(message.content, in_zone(message.said_at, self._zone), people=people, known=known)
             by_model = answer.found.get(message.id, [])
             both = [(each, "model") for each in by_model] + [
                 (each, "rule")
