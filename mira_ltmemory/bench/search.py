@@ -168,7 +168,9 @@ def _place(settings: dict[str, Any], keep: Path | None) -> Iterator[MemoryManage
             yield memory
         return
     keep.mkdir(parents=True, exist_ok=True)
-    own = {"data_dir": keep / "pg", "database_url": None, "user_name": "bench", "user_id": None}
+    own = {
+        "data_dir": keep / "pg", "database_url": None, "user_name": "bench", "user_id": None, "embedding_cache_kept": 0
+    }  # fmt: skip
     memory = open_memory(**{**settings, **own})
     try:
         yield memory

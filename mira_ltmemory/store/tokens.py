@@ -9,12 +9,10 @@ from uuid import UUID
 
 import numpy as np
 from sqlalchemy import text
-from sqlalchemy.dialects.postgresql import insert as upsert
 
 from mira_ltmemory.protocols import Kind, TokenSpace
 from mira_ltmemory.store.database import Database, foreign_errors
-from mira_ltmemory.store.models import TokenVector
-from mira_ltmemory.store.rows import Rows
+from mira_ltmemory.store.rows import Rows, sliced
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,6 +26,14 @@ FROM unnest(CAST(:ids AS uuid[]), CAST(:hashes AS uuid[])) WITH ORDINALITY AS c 
 JOIN ltmemory.token_vectors t ON t.user_id = :user_id AND t.kind = :kind AND t.row_id = c.id
     AND t.model_id = :model_id AND t.content_hash = c.hash
 """
+
+_ADD = text("""
+INSERT INTO ltmemory.token_vectors (user_id, kind, row_id, model_id, content_hash, tokens)
+SELECT :user_id, :kind, u.row_id, :model_id, u.content_hash, substring(CAST(:packed AS bytea) FROM u.at FOR u.size)
+FROM unnest(CAST(:row_ids AS uuid[]), CAST(:hashes AS uuid[]), CAST(:starts AS int[]), CAST(:sizes AS int[]))
+    AS u (row_id, content_hash, at, size)
+ON CONFLICT DO NOTHING
+""")
 
 _SPACE = text("SELECT token_space FROM ltmemory.embedding_models WHERE id = :id")
 _KEEP_SPACE = text("UPDATE ltmemory.embedding_models SET token_space = :space WHERE id = :id AND token_space IS NULL")
@@ -53,19 +59,15 @@ class TokenRows(Rows):
 
     def add(self, kind: Kind, model_id: int, rows: Sequence[tuple[UUID, UUID, NDArray[np.int8]]]) -> None:
         """Store tokens by row id and content hash. The vectors of the texts must be there; what is there stays."""
-        values = [
-            {
-                "user_id": self.user_id,
-                "kind": kind.value,
-                "row_id": row_id,
-                "model_id": model_id,
-                "content_hash": content_hash,
-                "tokens": vectors.tobytes(),
-            }
-            for row_id, content_hash, vectors in rows
-        ]
-        if values:
-            self.connection.execute(upsert(TokenVector).on_conflict_do_nothing(), values)
+        if rows:
+            self.execute(
+                _ADD,
+                kind=kind.value,
+                model_id=model_id,
+                row_ids=[row_id for row_id, _, _ in rows],
+                hashes=[content_hash for _, content_hash, _ in rows],
+                **sliced(vectors.tobytes() for _, _, vectors in rows),
+            )
 
     def read(
         self, kind: Kind, model_id: int, rows: Sequence[tuple[UUID | str, UUID | str]], dimensions: int

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from mira_ltmemory.protocols import EmbeddingModel, Kind, TokenVectors
-from mira_ltmemory.store.models import PendingEmbedding, Vector
+from mira_ltmemory.store.models import PendingEmbedding
 from mira_ltmemory.store.rows import Rows
 
 if TYPE_CHECKING:
@@ -40,6 +40,14 @@ DELETE FROM ltmemory.pending_embeddings p WHERE p.user_id = :user_id AND p.kind 
     AND NOT EXISTS (SELECT FROM ltmemory.{table} r WHERE r.user_id = p.user_id AND r.id = p.row_id)
 """
 
+
+_ADD = """
+INSERT INTO ltmemory.vectors (user_id, kind, row_id, model_id, content_hash, embedding)
+SELECT :user_id, u.kind, u.row_id, :model_id, u.content_hash, CAST(u.vector AS halfvec)
+FROM unnest(CAST(:kinds AS text[]), CAST(:row_ids AS uuid[]), CAST(:hashes AS uuid[]), CAST(:vectors AS text[]))
+    AS u (kind, row_id, content_hash, vector)
+ON CONFLICT DO NOTHING
+"""
 
 # The locks hold off an erasure until this transaction ends; rows that one took meanwhile are not among them.
 _HOLD = """
@@ -138,21 +146,19 @@ class VectorRows(Rows):
         get none: they may have been erased.
         """
         present = self._present(texts)
-        rows = [
-            {
-                "user_id": self.user_id,
-                "kind": item.kind.value,
-                "row_id": item.row_id,
-                "model_id": model_id,
-                "content_hash": item.content_hash,
-                "embedding": vector,
-            }
-            for item, vector in zip(texts, vectors, strict=True)
-            if item.row_id in present
-        ]
+        rows = [(item, vector) for item, vector in zip(texts, vectors, strict=True) if item.row_id in present]
         if not rows:
             return
-        self.connection.execute(upsert(Vector).on_conflict_do_nothing(), rows)
+        # Five digits tell a number of half precision; formatted at once, they take a third of the time of one by one.
+        form = "[" + ",".join(["%.5g"] * vectors.shape[1]) + "]"
+        self.execute(
+            _ADD,
+            model_id=model_id,
+            kinds=[item.kind.value for item, _ in rows],
+            row_ids=[item.row_id for item, _ in rows],
+            hashes=[item.content_hash for item, _ in rows],
+            vectors=[form % tuple(vector.tolist()) for _, vector in rows],
+        )
         for kind in {item.kind for item in texts}:
             self._unit.tokens.add(
                 kind,

@@ -20,7 +20,7 @@ from sqlalchemy import text
 from mira_ltmemory.protocols import Kind
 from mira_ltmemory.store.analysis import FORWARD, analyse
 from mira_ltmemory.store.postings import BLOCK, POSTING, Corpus, invert, without
-from mira_ltmemory.store.rows import Rows
+from mira_ltmemory.store.rows import Rows, sliced
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -160,7 +160,7 @@ class WordRows(Rows):
             first=taken.first,
             row_ids=[row_id for row_id, _ in rows],
             lengths=lengths,
-            **_sliced([document.forward.tobytes() for _, document in rows]),
+            **sliced([document.forward.tobytes() for _, document in rows]),
         )
         if taken.fresh > PACK_AFTER:
             self.pack(kind)
@@ -325,7 +325,7 @@ class WordRows(Rows):
         if not rows:
             return
         terms, numbers, blobs = zip(*sorted(rows), strict=True)
-        self.execute(statement, kind=kind, terms=list(terms), numbers=list(numbers), **_sliced(blobs))
+        self.execute(statement, kind=kind, terms=list(terms), numbers=list(numbers), **sliced(blobs))
 
     def _drop(self, kind: int, table: str, keys: Sequence[tuple[int, int]]) -> None:
         if not keys:
@@ -339,14 +339,6 @@ class WordRows(Rows):
             terms=list(terms),
             numbers=list(numbers),
         )
-
-
-def _sliced(blobs: Iterable[bytes]) -> dict[str, Any]:
-    """Many byte strings as one, and where each lies: one literal in place of an array of escaped ones."""
-    parts = list(blobs)
-    sizes = [len(part) for part in parts]
-    ends = np.cumsum(sizes, dtype=np.int64)
-    return {"packed": b"".join(parts), "sizes": sizes, "starts": (ends - sizes + 1).tolist()}
 
 
 def _first_document(postings: bytes) -> int:
