@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
-from mira_ltmemory.services.blocks import BlockView
+from mira_ltmemory.services.block_work import BlockView
 from mira_ltmemory.templates import fence, render
 
 

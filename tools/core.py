@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 from mira_ltmemory.errors import InvalidArgument
 from mira_ltmemory.protocols import Json, in_zone
 from mira_ltmemory.services.block_history import BlockVersionView
-from mira_ltmemory.services.blocks import BlockEdit, BlockManager
+from mira_ltmemory.services.block_work import BlockEdit
+from mira_ltmemory.services.blocks import BlockManager
 from mira_ltmemory.tools.base import MemoryTool
 from mira_ltmemory.tools.results import DATA_NOTE
 

@@ -10,13 +10,14 @@ from rich.table import Table
 
 from mira_ltmemory.cli.common import Target, complain, console, diff_text, group, local, quoted
 from mira_ltmemory.cli.editing import edit_in, keep, read_text, without_last_newline
+from mira_ltmemory.cli.held import confirm, dismiss, pending
 from mira_ltmemory.cli.looking import show_blocks
 from mira_ltmemory.errors import Conflict, LtMemoryError, ReadOnly, RefusedEdit
 from mira_ltmemory.protocols import Actor, Change
 
 if TYPE_CHECKING:
     from mira_ltmemory.composition import MemoryManager
-    from mira_ltmemory.services.blocks import BlockEdit
+    from mira_ltmemory.services.block_work import BlockEdit
 
 Label = Annotated[str, typer.Argument(help="Which block.")]
 Version = Annotated[int, typer.Argument(min=1, help="The number of a version.")]
@@ -177,6 +178,9 @@ group_of_blocks = group(
         "create": create,
         "delete": delete,
         "rename": rename,
+        "pending": pending,
+        "confirm": confirm,
+        "dismiss": dismiss,
     },
 )
 

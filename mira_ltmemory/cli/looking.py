@@ -15,7 +15,7 @@ from mira_ltmemory.cli.common import Target, console, local, plain, quoted
 from mira_ltmemory.protocols import Hit, SearchResult
 
 if TYPE_CHECKING:
-    from mira_ltmemory.services.blocks import BlockView
+    from mira_ltmemory.services.block_work import BlockView
 
 _SHOWN = 600
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mira_ltmemory.services.blocks import BlockManager, BlockView
+from mira_ltmemory.services.block_work import BlockView
+from mira_ltmemory.services.blocks import BlockManager
 from mira_ltmemory.templates import render
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from mira_ltmemory.errors import UnknownLabel
 from mira_ltmemory.protocols import Filter, Hit, Kind, SearchResult
-from mira_ltmemory.services.blocks import BlockView
+from mira_ltmemory.services.block_work import BlockView
 from mira_ltmemory.services.graph.manager import EntityManager
 from mira_ltmemory.services.graph.views import EntityBrief, Lookup
 from mira_ltmemory.services.history import HistoryService

@@ -7,69 +7,20 @@ is said by the settings alone.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
-from typing import Any
 
 from mira_ltmemory.config import MemoryConfig
-from mira_ltmemory.errors import Conflict, InvalidArgument, NeedsConfirmation, OverLimit, ReadOnly
+from mira_ltmemory.errors import InvalidArgument, NeedsConfirmation
 from mira_ltmemory.protocols import Actor, Change, Kind, Origin
 from mira_ltmemory.services import edits
 from mira_ltmemory.services.block_history import BlockHistory, BlockVersionView, find_block, version_text
-from mira_ltmemory.services.block_rules import conflict, require_description, require_free, require_label
 from mira_ltmemory.services.block_setup import ensure_blocks
-from mira_ltmemory.services.held import HeldEdit, HeldEdits
+from mira_ltmemory.services.block_work import BlockEdit, BlockView, BlockWork, Work, view_of
 from mira_ltmemory.services.redaction import Redactor
-from mira_ltmemory.services.text import require_text
 from mira_ltmemory.services.untrusted import UntrustedText, link, noted
-from mira_ltmemory.store.models import Block
+from mira_ltmemory.store.held import HeldEdit
 from mira_ltmemory.store.unit_of_work import SqlUnitOfWork, Store
-
-
-@dataclass(frozen=True, slots=True)
-class BlockView:
-    """A block as readers see it. ``used`` and ``limit`` are in characters."""
-
-    label: str
-    description: str
-    content: str
-    limit: int
-    version: int
-    read_only: bool
-
-    @property
-    def used(self) -> int:
-        """Characters in the block."""
-        return len(self.content)
-
-
-@dataclass(frozen=True, slots=True)
-class BlockEdit:
-    """What a change did: the block as it is now, or as it was where it was removed, and its text before.
-
-    ``redacted`` names the kinds of secrets that were replaced on the way.
-    """
-
-    block: BlockView
-    change_set_id: int
-    redacted: tuple[str, ...] = ()
-    before: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """A change that was asked for. ``texts`` are what it brings in; ``run`` carries it out or refuses.
-
-    ``result`` tells what a text of the block would become.
-    """
-
-    operation: str
-    label: str
-    texts: tuple[str, ...]
-    run: Callable[[SqlUnitOfWork], BlockEdit]
-    result: Callable[[str], str] | None = None
 
 
 class BlockManager:
@@ -78,9 +29,8 @@ class BlockManager:
     def __init__(self, store: Store, settings: MemoryConfig, redactor: Redactor) -> None:
         self._store = store
         self._settings = settings
-        self._redactor = redactor
+        self._work = BlockWork(settings, redactor)
         self._history = BlockHistory(store)
-        self._held: HeldEdits[_Work] = HeldEdits()
         self.untrusted = UntrustedText(store)
 
     def unattended(self) -> BlockManager:
@@ -98,12 +48,12 @@ class BlockManager:
     def all(self) -> list[BlockView]:
         """Every block, in the order of the prompt."""
         with self._store.read() as unit:
-            return [_view(block) for block in unit.blocks.all()]
+            return [view_of(block) for block in unit.blocks.all()]
 
     def get(self, label: str) -> BlockView:
         """One block. Raises ``UnknownLabel``."""
         with self._store.read() as unit:
-            return _view(find_block(unit, label))
+            return view_of(find_block(unit, label))
 
     def history(self, label: str, limit: int = 20) -> list[BlockVersionView]:
         """The newest versions of a block, newest first, of a removed one too. Raises ``RefusedEdit``."""
@@ -159,13 +109,7 @@ class BlockManager:
         """
         with self._store.read() as unit:
             wanted = version_text(unit, label, find_block(unit, label).id, version)
-
-        def run(unit: SqlUnitOfWork) -> BlockEdit:
-            block = self._writable(unit, label, expected_version)
-            text = version_text(unit, label, block.id, version)
-            return self._save(unit, block, text.content, Origin(text.origin))
-
-        return self._submit(_Work("rollback", label, (wanted.content,), run), change)
+        return self._submit(self._work.rollback(label, version, expected_version, wanted.content), change)
 
     def create(
         self, label: str, change: Change, *, content: str = "", description: str = "", limit: int | None = None
@@ -174,76 +118,20 @@ class BlockManager:
 
         A label that an earlier, removed block bore last takes up that block's history.
         """
-        require_label(label)
-        require_text("content", content, empty=True)
-        require_description(description)
-        allowed = self._settings.core_memory_new_block_limit if limit is None else limit
-        if not 1 <= allowed <= 1_000_000:
-            raise InvalidArgument(f"limit must be between 1 and 1,000,000 characters, not {allowed}.")
-        self._refuse_hopeless(label, content, allowed)
-        self._refuse_secret(label)
-        text, redactions = self._redactor.redact(content)
-        shown, more = self._redactor.redact(description)
-        origin = _origin(change)
-
-        def run(unit: SqlUnitOfWork) -> BlockEdit:
-            present = unit.blocks.all()
-            require_free(present, label)
-            if len(present) >= self._settings.core_memory_max_blocks:
-                raise OverLimit(
-                    f"There are {len(present)} blocks, of at most {self._settings.core_memory_max_blocks}; nothing was "
-                    "changed. Put the text into one of them, or into archival memory."
-                )
-            edits.require_fit(label, text, allowed)
-            key, number = unit.blocks.next_key(label)
-            block = Block(
-                user_id=unit.user_id,
-                id=key,
-                version=number,
-                change_set_id=unit.change_set_id,
-                origin=origin.value,
-                label=label,
-                description=shown,
-                content=text,
-                char_limit=allowed,
-                read_only=False,
-                position=1 + max((block.position for block in present), default=-1),
-            )
-            unit.blocks.add(block)
-            return BlockEdit(_view(block), unit.change_set_id, _kinds([*redactions, *more]))
-
-        return self._submit(_Work("create", label, (text, description), run), change)
+        return self._submit(self._work.create(label, content, description, limit, _origin(change)), change)
 
     def delete(self, label: str, change: Change, *, expected_version: int | None = None) -> BlockEdit:
         """Remove a block; its versions stay, and undoing the change set brings it back. Raises ``RefusedEdit``."""
-
-        def run(unit: SqlUnitOfWork) -> BlockEdit:
-            block = self._writable(unit, label, expected_version)
-            self._refuse_configured(label, "deleted")
-            view = _view(block)
-            unit.blocks.remove(block)
-            return BlockEdit(view, unit.change_set_id, before=view.content)
-
-        return self._submit(_Work("delete", label, (), run), change)
+        return self._submit(self._work.delete(label, expected_version), change)
 
     def rename(self, label: str, new_label: str, change: Change, *, expected_version: int | None = None) -> BlockEdit:
         """Give a block another label; its history goes with it. Raises ``RefusedEdit``."""
-        require_label(new_label)
-        self._refuse_secret(new_label)
-
-        def run(unit: SqlUnitOfWork) -> BlockEdit:
-            block = self._writable(unit, label, expected_version)
-            self._refuse_configured(label, "renamed")
-            require_free(unit.blocks.all(), new_label)
-            block.label = new_label
-            unit.blocks.save(block)
-            return BlockEdit(_view(block), unit.change_set_id, before=block.content)
-
-        return self._submit(_Work("rename", label, (), run), change)
+        return self._submit(self._work.rename(label, new_label, expected_version), change)
 
     def pending(self) -> list[HeldEdit]:
-        """The edits of this process that wait for a person, oldest first."""
-        return self._held.all()
+        """The edits that wait for a person, oldest first, whichever process held them."""
+        with self._store.read() as unit:
+            return unit.held.all()
 
     def confirm(self, held_id: int, change: Change) -> BlockEdit:
         """Carry out a held edit, as a change of the person who confirms it. Raises ``RefusedEdit``.
@@ -252,25 +140,33 @@ class BlockManager:
         """
         if change.actor is not Actor.USER:
             raise InvalidArgument("Only a person may confirm a held edit.")
-        held, work = self._held.take(held_id)
-        try:
-            with self._store.write(
-                change, {**noted(held.sources), "confirmed": self._store.clean(Change(Actor.USER, held.tool)).tool}
-            ) as unit:
-                edit = work.run(unit)
-                _link(unit, edit, held.sources)
-                return edit
-        except BaseException:
-            self._held.put_back(held, work)
-            raise
+        held = self._held(held_id)
+        by = self._store.clean(Change(Actor.USER, held.tool)).tool
+        with self._store.write(change, {**noted(held.sources), "confirmed": by}) as unit:
+            if unit.held.take(held_id) is None:
+                raise InvalidArgument(f"The held edit {held_id} was confirmed or dismissed meanwhile.")
+            edit = self._work.again(held.operation, held.label, held.arguments).run(unit)
+            _link(unit, edit, held.sources)
+            return edit
 
     def dismiss(self, held_id: int) -> HeldEdit:
         """Drop a held edit and return it. Raises ``InvalidArgument``."""
-        return self._held.take(held_id)[0]
+        held = self._held(held_id)
+        with self._store.upkeep() as unit:
+            unit.held.take(held_id)
+        return held
 
     def forget(self, holds: Callable[[str], bool]) -> int:
         """Drop the held edits whose text is to be forgotten; tell how many."""
-        return self._held.drop(lambda held: holds(held.before) or holds(held.after))
+        with self._store.upkeep() as unit:
+            return unit.held.drop(held.id for held in unit.held.all() if holds(held.before) or holds(held.after))
+
+    def _held(self, held_id: int) -> HeldEdit:
+        waiting = {held.id: held for held in self.pending()}
+        if held_id not in waiting:
+            listed = ", ".join(map(str, waiting)) or "none"
+            raise InvalidArgument(f"No held edit has the number {str(held_id)[:40]}. Waiting: {listed}.")
+        return waiting[held_id]
 
     def _edit(
         self,
@@ -280,52 +176,32 @@ class BlockManager:
         expected_version: int | None,
         operation: str | None = None,
     ) -> BlockEdit:
-        clean: list[edits.Edit] = []
-        kinds: list[str] = []
-        for number, edit in enumerate(given, 1):
-            with edits.numbered(number, len(given), edit.op):
-                edit.check()
-                self._refuse_hopeless(label, edit.new)
-            text, redactions = self._redactor.redact(edit.new)
-            clean.append(dataclasses.replace(edit, new=text))
-            kinds += _kinds(redactions)
-        origin = _origin(change)
+        return self._submit(self._work.text(label, given, _origin(change), expected_version, operation), change)
 
-        def run(unit: SqlUnitOfWork) -> BlockEdit:
-            block = self._writable(unit, label, expected_version)
-            # Once more as a whole: a secret may come in beside the words that make it one.
-            text, more = self._redactor.redact(edits.apply_all(block.content, clean))
-            return self._save(unit, block, text, origin, tuple(dict.fromkeys([*kinds, *_kinds(more)])))
-
-        work = _Work(
-            operation or given[0].op,
-            label,
-            tuple(edit.new for edit in clean),
-            run,
-            lambda text: edits.apply_all(text, clean),
-        )
-        return self._submit(work, change)
-
-    def _submit(self, work: _Work, change: Change) -> BlockEdit:
+    def _submit(self, work: Work, change: Change) -> BlockEdit:
         """Carry out a change, or hold it where it needs a person; the journal notes the untrusted text in it."""
         by_person = change.actor in (Actor.USER, Actor.SYSTEM)
         sources = () if by_person else self.untrusted.sources(work.texts, work.label, work.result)
         policy = self._settings.core_memory_confirmation
         held = not by_person and (policy == "always" or (policy == "untrusted" and bool(sources)))
-        with self._store.write(change, noted(sources)) as unit:
-            edit = work.run(unit)
-            _link(unit, edit, sources)
-            if held:  # carried out and rolled back: what could not be done is refused for what is wrong with it
-                raise self._hold(work, change, edit, sources)
-            return edit
+        try:
+            with self._store.write(change, noted(sources)) as unit:
+                edit = work.run(unit)
+                _link(unit, edit, sources)
+                if held:  # carried out and rolled back: what could not be done is refused for what is wrong with it
+                    raise _Held(edit)
+                return edit
+        except _Held as done:
+            raise self._hold(work, change, done.edit, sources) from None
 
-    def _hold(self, work: _Work, change: Change, edit: BlockEdit, sources: tuple[str, ...]) -> NeedsConfirmation:
-        def make(number: int) -> HeldEdit:
-            after = "" if work.operation == "delete" else edit.block.content
-            now = self._store.clock.now()
-            return HeldEdit(number, work.operation, work.label, change.tool, edit.before, after, sources, now)
-
-        number = self._held.hold(make, work)
+    def _hold(self, work: Work, change: Change, edit: BlockEdit, sources: tuple[str, ...]) -> NeedsConfirmation:
+        after = "" if work.operation == "delete" else edit.block.content
+        tool = self._store.clean(change).tool
+        now = self._store.clock.now()
+        with self._store.upkeep() as unit:
+            number = unit.held.put(
+                HeldEdit(0, work.operation, work.label, work.arguments, tool, edit.before, after, sources, now)
+            )
         why = (
             "it repeats text that came from a tool or a web page, which nobody vouches for"
             if sources
@@ -333,76 +209,22 @@ class BlockManager:
         )
         return NeedsConfirmation(
             f"Block {work.label!r} was not changed: {why}. The edit is held as number {number} until the user "
-            "confirms it. Tell the user what you want to keep and why; do not try again in other words."
+            f"confirms it with: mira-ltmemory blocks confirm {number}. Tell the user what you want to keep and why; do "
+            "not try again in other words."
         )
 
-    def _writable(self, unit: SqlUnitOfWork, label: str, expected_version: int | None) -> Block:
-        block = find_block(unit, label)
-        if block.read_only or label in self._settings.core_memory_read_only:
-            raise ReadOnly(
-                f"Block {label!r} is read-only; nothing was changed. Only the setting core_memory_read_only says so."
-            )
-        if expected_version is not None and expected_version != block.version:
-            raise Conflict(conflict(unit, block, expected_version))
-        return block
 
-    def _save(
-        self, unit: SqlUnitOfWork, block: Block, text: str, origin: Origin, redacted: tuple[str, ...] = ()
-    ) -> BlockEdit:
-        before = block.content
-        edits.require_fit(block.label, text, block.char_limit)
-        if text == before:
-            raise InvalidArgument(f"Block {block.label!r} holds exactly this text already; there is nothing to change.")
-        block.content = text
-        if block.label in self._settings.core_memory_blocks:
-            # Kept above what is configured only for a text that is longer: the limit comes down with the text.
-            block.char_limit = max(self._settings.core_memory_blocks[block.label], len(text))
-        block.origin = origin.value
-        unit.blocks.save(block)
-        return BlockEdit(_view(block), unit.change_set_id, redacted, before)
+class _Held(Exception):
+    """Rolls back an edit that is to be held."""
 
-    def _refuse_configured(self, label: str, done: str) -> None:
-        if label in self._settings.core_memory_blocks:
-            raise InvalidArgument(
-                f"Block {label!r} is in the setting core_memory_blocks, so it cannot be {done}; nothing was changed. "
-                "Take it out of the settings first."
-            )
-
-    def _refuse_secret(self, label: str) -> None:
-        if self._redactor.redact(label)[1]:
-            raise InvalidArgument("The label holds what looks like a secret; nothing was changed. Take another label.")
-
-    def _refuse_hopeless(self, label: str, given: str, limit: int = 0) -> None:
-        """Refuse text that no block could hold before it is searched for secrets, which can shorten it."""
-        configured = self._settings.core_memory_blocks
-        largest = max([*configured.values(), self._settings.core_memory_new_block_limit, limit])
-        if len(given) > largest + _MARK_ALLOWANCE:
-            edits.require_fit(label, given, limit or configured.get(label, largest))
-
-
-_MARK_ALLOWANCE = 100_000
-"""Characters beyond the largest limit that an edit may come with: redaction can make a text shorter."""
-
-
-def _kinds(redactions: Sequence[Any]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(redaction.kind for redaction in redactions))
+    def __init__(self, edit: BlockEdit) -> None:
+        self.edit = edit
 
 
 def _link(unit: SqlUnitOfWork, edit: BlockEdit, sources: Sequence[str]) -> None:
     block = unit.blocks.get(edit.block.label) if sources else None
     if block is not None:
         link(unit, Kind.BLOCK, block.id, sources, Origin(block.origin))
-
-
-def _view(block: Block) -> BlockView:
-    return BlockView(
-        label=block.label,
-        description=block.description,
-        content=block.content,
-        limit=block.char_limit,
-        version=block.version,
-        read_only=block.read_only,
-    )
 
 
 def _origin(change: Change) -> Origin:

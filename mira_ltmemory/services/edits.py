@@ -131,6 +131,11 @@ def parse(value: Mapping[str, Any]) -> Edit:
     return edit
 
 
+def as_json(edit: Edit) -> dict[str, Any]:
+    """An edit as `parse` reads it."""
+    return {"op": edit.op, **{name: getattr(edit, field) for name, field in _NAMES[type(edit)].items()}}
+
+
 def append(text: str, addition: str) -> str:
     """Add a line at the end."""
     return f"{text}\n{addition}" if text else addition

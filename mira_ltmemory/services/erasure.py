@@ -26,6 +26,7 @@ from mira_ltmemory.store.analysis import forget_words
 from mira_ltmemory.store.erasure import (
     CONVERSATION,
     GRAPH_TABLES,
+    HELD,
     LINKS,
     TOMBSTONES,
     BlockText,
@@ -56,7 +57,7 @@ class ErasureService:
     """Erases from the memory of one user in two steps: ``preview`` shows, ``erase`` does what was shown.
 
     What is erased leaves no version to undo, restore or look back to, and no capture or import brings it back.
-    ``drop_held`` drops what waits in memory and holds a text, and tells how much that was.
+    ``forget`` forgets what this process keeps of such texts.
     """
 
     def __init__(
@@ -65,13 +66,13 @@ class ErasureService:
         clock: Clock,
         searcher: TieredSearcher,
         embeddings: EmbeddingService,
-        drop_held: Callable[[Callable[[str], bool]], int],
+        forget: Callable[[Callable[[str], bool]], object],
     ) -> None:
         self._store = store
         self._clock = clock
         self._searcher = searcher
         self._embeddings = embeddings
-        self._drop_held = drop_held
+        self._forget = forget
 
     def preview(
         self,
@@ -120,12 +121,12 @@ class ErasureService:
             if plan.blocks:
                 _require_writable(unit, found)
             _erase_rows(unit, found, done, receipt_id, self._clock)
+            _drop_held(unit, found, done)
             _erase_values(unit, found, done, blocks=plan.blocks)
             receipt = self._receipt(unit, plan, found, done, receipt_id)
             unit.erasure.note(receipt.as_json(), done.touched)
-        # After the commit: an edit that was held until then would have brought the text back.
-        if held := self._drop_held(found.needle.holds):
-            receipt = replace(receipt, counts={**receipt.counts, "held edits": held})
+        # After the commit: an edit that was held meanwhile would bring the text back, and what was shown is kept.
+        self._forget(found.needle.holds)
         self._embeddings.forget()
         self._searcher.forget()
         forget_words()
@@ -299,6 +300,12 @@ def _erase_rows(unit: SqlUnitOfWork, found: Found, done: _Done, receipt_id: UUID
     _erase_table(unit, "conversations", conversations, done, "conversations")
     unit.batches.erase(conversations)
     unit.erasure.bury(CONVERSATION, conversations, receipt_id, clock.now())
+
+
+def _drop_held(unit: SqlUnitOfWork, found: Found, done: _Done) -> None:
+    if found.held:
+        done.counts["held edits"] += unit.held.drop(found.held)
+        done.tables.add(HELD)
 
 
 def _erase_table(unit: SqlUnitOfWork, table: str, ids: Iterable[UUID], done: _Done, name: str) -> None:

@@ -13,6 +13,7 @@ from mira_ltmemory.store.erasure import (
     BLOCK_COLUMNS,
     CONVERSATION,
     GRAPH_TABLES,
+    HELD,
     IN_PLACE,
     LINKS,
     ROW_TABLES,
@@ -40,6 +41,7 @@ class Found:
     labelled: set[UUID] = field(default_factory=set)
     unspoken: set[UUID] = field(default_factory=set)
     links: set[UUID] = field(default_factory=set)
+    held: set[int] = field(default_factory=set)
     places: list[Place] = field(default_factory=list)
     block_places: list[Place] = field(default_factory=list)
     left: list[Place] = field(default_factory=list)
@@ -114,6 +116,8 @@ def _sort(found: Found, place: Place, *, copies: bool) -> None:
             found.kept.setdefault(kind, {})[row_id] = "holds the same text"
     elif table == LINKS and isinstance(row_id, UUID):
         found.links.add(row_id)
+    elif table == HELD:
+        found.held.add(place.key["id"])
     elif table == "blocks" and place.column in BLOCK_COLUMNS and isinstance(row_id, UUID):
         found.blocks.add(row_id)
         if place.column == "label":

@@ -15,7 +15,8 @@ from typing import Any
 from mira_ltmemory.errors import AmbiguousMatch, InvalidArgument, NoMatch, UnknownLabel
 from mira_ltmemory.protocols import Change
 from mira_ltmemory.services import edits
-from mira_ltmemory.services.blocks import BlockManager, BlockView
+from mira_ltmemory.services.block_work import BlockView
+from mira_ltmemory.services.blocks import BlockManager
 
 ROOT = "/memories"
 _FILE = re.compile(r"/memories/(?P<label>[a-z][a-z0-9_]{0,63})(?:\.[a-z0-9]{1,8})?", re.ASCII)

@@ -43,6 +43,7 @@ WHOLE_ROWS = {
 """Tables whose rows go whole where any column holds the text."""
 
 LINKS = "sources"
+HELD = "held_edits"
 
 BLOCK_COLUMNS = frozenset({"label", "description", "content", "metadata"})
 """Text of blocks: it goes on request only, content by lines, a label with its whole block."""
@@ -77,6 +78,7 @@ VOCABULARY = {
     "tombstones": frozenset({"kind"}),
     "batch_conversations": frozenset({"lease_owner"}),
     "batch_messages": frozenset({"state"}),
+    "held_edits": frozenset({"operation"}),
 }
 """Columns that hold words of this program only, never a user's: to find the text there means nothing."""
 

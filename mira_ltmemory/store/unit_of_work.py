@@ -25,6 +25,7 @@ from mira_ltmemory.store.embedding_models import ModelRows
 from mira_ltmemory.store.erasure import ErasureRows
 from mira_ltmemory.store.graph import GraphRows
 from mira_ltmemory.store.graph_reads import GraphReads
+from mira_ltmemory.store.held import HeldRows
 from mira_ltmemory.store.history import HistoryRows
 from mira_ltmemory.store.jobs import JobRows
 from mira_ltmemory.store.journal import JournalRows
@@ -75,6 +76,7 @@ class SqlUnitOfWork:
         self.user_id = user_id
         self._change_set_id = change_set_id
         self.blocks = BlockRows(self)
+        self.held = HeldRows(self)
         self.messages = MessageRows(self)
         self.passages = PassageRows(self)
         self.graph = GraphRows(self)

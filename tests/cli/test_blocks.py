@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mira_ltmemory.composition import MemoryManager
+from mira_ltmemory.errors import NeedsConfirmation
 from mira_ltmemory.protocols import Actor, Change, IncomingMessage, Origin, Role
 
 Run = Callable[..., str]
@@ -169,3 +170,19 @@ def test_create_rename_delete_and_bring_back(run: Run, memory: MemoryManager) ->
     assert "cannot be deleted" in run("blocks", "delete", "human", code=1)
     run("undo", number.group(1), "--yes")
     assert memory.blocks.get("yard").content == "Roses."
+
+
+def test_held_edits_are_shown_confirmed_and_dismissed(run: Run, memory: MemoryManager) -> None:
+    assert "Nothing waits." in run("blocks", "pending")
+    strict = memory.blocks
+    strict._settings = memory.settings.model_copy(update={"core_memory_confirmation": "always"})
+    for line in ("Plays the cello.", "Is called Ada."):
+        with pytest.raises(NeedsConfirmation):
+            strict.append("human", line, BY_MODEL)
+    first, second = (held.id for held in strict.pending())
+    shown = run("blocks", "pending")
+    assert f"{first}: append of block human" in shown and "+Plays the cello." in shown
+    assert "Block human is at version 2" in run("blocks", "confirm", str(first))
+    assert memory.blocks.get("human").content == "Plays the cello."
+    assert "append of block human is dropped" in run("blocks", "dismiss", str(second))
+    assert "Waiting: none" in run("blocks", "confirm", str(second), code=1)

@@ -18,7 +18,8 @@ from mira_ltmemory.config import MemoryConfig
 from mira_ltmemory.errors import Conflict, RefusedEdit
 from mira_ltmemory.protocols import Actor, Change
 from mira_ltmemory.services import edits
-from mira_ltmemory.services.blocks import BlockEdit, BlockManager
+from mira_ltmemory.services.block_work import BlockEdit
+from mira_ltmemory.services.blocks import BlockManager
 from mira_ltmemory.services.history import HistoryService
 from mira_ltmemory.services.redaction import Redactor
 from mira_ltmemory.store.database import Database

@@ -12,6 +12,7 @@ from mira_ltmemory.composition import MemoryManager
 from mira_ltmemory.errors import InvalidArgument, NeedsConfirmation, NoMatch, UndoConflict, UnknownLabel
 from mira_ltmemory.protocols import Actor, Change, IncomingMessage, Origin, Role
 from mira_ltmemory.services.edits import Append, Edit, Insert, Replace, Rethink
+from mira_ltmemory.store.held import KEPT
 
 BY_MODEL = Change(Actor.MODEL, "core_memory_append")
 BY_RUN = Change(Actor.AUTOMATION, "review")
@@ -193,7 +194,7 @@ def test_a_marked_edit_records_where_the_block_came_from(make_memory: Callable[.
     with pytest.raises(NeedsConfirmation):
         held.blocks.append("human", INJECTED, BY_MODEL)
     assert sources(held) == set()
-    held.blocks.confirm(1, BY_USER)
+    held.blocks.confirm(held.blocks.pending()[0].id, BY_USER)
     assert sources(held) == expected
 
 
@@ -276,7 +277,9 @@ def test_untrusted_edits_are_held_until_a_person_confirms(make_memory: Callable[
     source = capture(memory, PAGE, Origin.TOOL)
     memory.blocks.append("human", "Name: Ada", BY_MODEL)
     before, moment = memory.blocks.get("human"), memory.history.log(1)[0].id
-    with pytest.raises(NeedsConfirmation, match=r"(?s)came from a tool or a web page.*held as number 1.*Tell the user"):
+    with pytest.raises(
+        NeedsConfirmation, match=r"(?s)a tool or a web page.*held as number .*blocks confirm .*Tell the user"
+    ):
         memory.blocks.append("human", INJECTED, BY_MODEL)
     assert (memory.blocks.get("human"), memory.history.log(1)[0].id) == (before, moment)
     (held,) = memory.blocks.pending()
@@ -295,7 +298,7 @@ def test_untrusted_edits_are_held_until_a_person_confirms(make_memory: Callable[
     assert noted(memory) == {"untrusted_source": [source], "confirmed": "core_memory_append"}
     assert memory.history.log(1)[0].actor == "user"
     assert memory.blocks.pending() == []
-    with pytest.raises(InvalidArgument, match="No held edit has the number 1"):
+    with pytest.raises(InvalidArgument, match="No held edit has the number"):
         memory.blocks.confirm(held.id, BY_USER)
 
 
@@ -322,11 +325,49 @@ def test_always_holds_every_change_of_the_model_that_could_be_made(make_memory: 
     with pytest.raises(UnknownLabel):
         memory.blocks.append("nobody", "x", BY_MODEL)
     assert [held.operation for held in memory.blocks.pending()] == ["append", "patch", "create", "rename", "delete"]
-    memory.blocks.confirm(5, BY_USER)
-    assert memory.blocks.dismiss(1).operation == "append"
+    numbers = [held.id for held in memory.blocks.pending()]
+    memory.blocks.confirm(numbers[4], BY_USER)
+    assert memory.blocks.dismiss(numbers[0]).operation == "append"
     with pytest.raises(UnknownLabel):  # it was deleted meanwhile: the held edit waits on
-        memory.blocks.confirm(4, BY_USER)
-    assert [held.id for held in memory.blocks.pending()] == [2, 3, 4]
+        memory.blocks.confirm(numbers[3], BY_USER)
+    assert [held.id for held in memory.blocks.pending()] == numbers[1:4]
+
+
+def test_what_was_held_is_confirmed_by_another_process(make_memory: Callable[..., MemoryManager]) -> None:
+    memory = make_memory()
+    memory.blocks.create("notes", BY_USER, content="one\ntwo")
+    memory.blocks.create("old", BY_USER, content="x")
+    strict = make_memory(core_memory_confirmation="always")
+    attempts: list[Callable[[], object]] = [
+        lambda: strict.blocks.append("human", "Plays the cello.", BY_MODEL),
+        lambda: strict.blocks.patch("notes", [Insert(new="more", line=1), Replace(old="two", new="2")], BY_RUN),
+        lambda: strict.blocks.create("more", BY_MODEL, content="Born in Turin.", description="More.", limit=99),
+        lambda: strict.blocks.rename("old", "older", BY_MODEL),
+        lambda: strict.blocks.delete("older", BY_MODEL),
+        lambda: strict.blocks.rollback("notes", 1, BY_MODEL),
+    ]
+    for number, attempt in enumerate(attempts):
+        with pytest.raises(NeedsConfirmation):
+            attempt()
+        other = make_memory()  # it shares nothing but the database
+        (held,) = other.blocks.pending()
+        edit = other.blocks.confirm(held.id, BY_USER)
+        assert (edit.block.content if held.operation != "delete" else "") == held.after, number
+        assert other.blocks.pending() == []
+    assert memory.blocks.get("human").content == "Plays the cello."
+    assert (memory.blocks.get("more").limit, memory.blocks.get("more").description) == (99, "More.")
+    assert memory.blocks.get("notes").content == "one\ntwo"
+    with pytest.raises(UnknownLabel):
+        memory.blocks.get("older")
+
+
+def test_the_newest_hundred_wait(make_memory: Callable[..., MemoryManager]) -> None:
+    memory = make_memory(core_memory_confirmation="always")
+    for number in range(KEPT + 2):
+        with pytest.raises(NeedsConfirmation):
+            memory.blocks.append("human", f"line {number}", BY_MODEL)
+    waiting = memory.blocks.pending()
+    assert (len(waiting), waiting[0].after, waiting[-1].after) == (KEPT, "line 2", f"line {KEPT + 1}")
 
 
 def test_a_held_edit_that_fits_no_longer_is_refused_and_waits_on(make_memory: Callable[..., MemoryManager]) -> None:
@@ -335,9 +376,10 @@ def test_a_held_edit_that_fits_no_longer_is_refused_and_waits_on(make_memory: Ca
     with pytest.raises(NeedsConfirmation):
         memory.blocks.replace("human", "one", "1", BY_MODEL)
     memory.blocks.rethink("human", "two", BY_USER)
+    (held,) = memory.blocks.pending()
     with pytest.raises(NoMatch):
-        memory.blocks.confirm(1, BY_USER)
-    assert [held.id for held in memory.blocks.pending()] == [1]
+        memory.blocks.confirm(held.id, BY_USER)
+    assert memory.blocks.pending() == [held]
 
 
 def test_the_tool_tells_the_model_to_ask(make_memory: Callable[..., MemoryManager]) -> None:

@@ -165,6 +165,10 @@ SINCE_0014 = f"""
 INSERT INTO ltmemory.user_models (user_id, model_id, state, changed_at)
     VALUES ('{USER}', 1, 'active', '2025-01-03Z');
 """
+SINCE_0016 = f"""
+INSERT INTO ltmemory.held_edits (user_id, operation, label, arguments, before, after, sources, held_at)
+    VALUES ('{USER}', 'append', 'human', '{{}}', '', 'x', '[]', '2025-01-03Z');
+"""
 SINCE_0011 = f"""
 INSERT INTO ltmemory.batch_states (user_id, through) VALUES ('{USER}', 3);
 INSERT INTO ltmemory.batch_conversations (user_id, conversation_id) VALUES ('{USER}', '{CONVERSATION}');
@@ -247,6 +251,8 @@ def test_data_of_an_earlier_schema_is_intact_and_in_use(empty_url: str, revision
             connection.exec_driver_sql(SINCE_0013)
         if revision >= "0014":
             connection.exec_driver_sql(SINCE_0014)
+        if revision >= "0016":
+            connection.exec_driver_sql(SINCE_0016)
         before = contents(connection)
     assert {table for table, rows in before.items() if not rows} == EMPTY
     with engine.begin() as connection:

@@ -17,6 +17,7 @@ from mira_ltmemory.config import MemoryConfig
 from mira_ltmemory.protocols import Clock, Embedder, IncomingMessage, Kind, Origin, Role
 from mira_ltmemory.store.calibrations import Calibration, Way
 from mira_ltmemory.store.database import Database
+from mira_ltmemory.store.held import HeldEdit
 from mira_ltmemory.store.postings import BLOCK
 
 SAME = "the same in both"
@@ -110,6 +111,7 @@ def make_two(place: dict[str, Any], admin: str, clock: Clock, embedder: Embedder
         unit.consolidation.set_mark("duplicates", 1, waiting, clock.now())
         unit.erasure.bury("message", [uuid.uuid4()], uuid.uuid4(), clock.now())
         unit.calibrations.put(Calibration(Kind.MESSAGE, Way.TOKENS, 7, 1, 48, 10, clock.now()))
+        unit.held.put(HeldEdit(0, "append", "human", {}, None, "", f"{token} {secret} held", (), clock.now()))
     victim.recall.search(f"{token} {secret}")
     assert victim.embeddings.cache.save() > 0
     garden.plant("derived", f"{token} {secret}")

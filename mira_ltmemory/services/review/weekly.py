@@ -16,7 +16,8 @@ from mira_ltmemory.config import MemoryConfig
 from mira_ltmemory.errors import InvalidArgument, LLMError
 from mira_ltmemory.protocols import LLM, Actor, Change, Clock, JobReport, JobRun, Json, Tool
 from mira_ltmemory.services.asking import RunBudget, Usage
-from mira_ltmemory.services.blocks import BlockManager, BlockView
+from mira_ltmemory.services.block_work import BlockView
+from mira_ltmemory.services.blocks import BlockManager
 from mira_ltmemory.services.review.agent import Outcome, work
 from mira_ltmemory.services.review.insights import InsightKeeper
 from mira_ltmemory.services.review.mining import PatternMiner

@@ -62,7 +62,7 @@ from mira_ltmemory.store.models.memory import (
     Source,
     SourceVersion,
 )
-from mira_ltmemory.store.models.upkeep import JobState, Snapshot, Tombstone
+from mira_ltmemory.store.models.upkeep import HeldBlockEdit, JobState, Snapshot, Tombstone
 
 __all__ = [
     "EXEMPT_TABLES",
@@ -89,6 +89,7 @@ __all__ = [
     "EntityMerge",
     "EntityMergeVersion",
     "EntityVersion",
+    "HeldBlockEdit",
     "JobState",
     "Journaled",
     "Mention",

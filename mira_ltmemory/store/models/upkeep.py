@@ -8,6 +8,8 @@ from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
+    Column,
+    Identity,
     Text,
     UniqueConstraint,
 )
@@ -63,3 +65,21 @@ class Tombstone(Base, table=True):
     row_id: UUID = Field(primary_key=True)
     receipt_id: UUID
     erased_at: datetime = Field(sa_type=Timestamp, nullable=False)
+
+
+class HeldBlockEdit(Base, table=True):
+    """An edit of core memory that waits for a person, with what it takes to carry it out."""
+
+    __tablename__ = "held_edits"
+    __table_args__ = (to_user(),)
+
+    user_id: UUID = Field(primary_key=True)
+    id: int = Field(sa_column=Column(BigInteger, Identity(always=False), primary_key=True))
+    operation: str = Field(sa_type=Text)
+    label: str = Field(sa_type=Text)
+    arguments: dict[str, Any] = Field(sa_type=JSONB, nullable=False)
+    tool: str | None = Field(default=None, sa_type=Text)
+    before: str = Field(sa_type=Text)
+    after: str = Field(sa_type=Text)
+    sources: list[str] = Field(sa_type=JSONB, nullable=False)
+    held_at: datetime = Field(sa_type=Timestamp, nullable=False)
