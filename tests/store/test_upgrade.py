@@ -165,6 +165,12 @@ SINCE_0014 = f"""
 INSERT INTO ltmemory.user_models (user_id, model_id, state, changed_at)
     VALUES ('{USER}', 1, 'active', '2025-01-03Z');
 """
+SINCE_0015 = f"""
+INSERT INTO ltmemory.embedding_caches (user_id, secret, hits, misses, since)
+    VALUES ('{USER}', 'x', 1, 2, '2025-01-03Z');
+INSERT INTO ltmemory.cached_embeddings (user_id, model_id, text_key, vector, used_at)
+    VALUES ('{USER}', 1, '{GONE_HASH}', decode(repeat('0000803f', 384), 'hex'), '2025-01-03Z');
+"""
 SINCE_0016 = f"""
 INSERT INTO ltmemory.held_edits (user_id, operation, label, arguments, before, after, sources, held_at)
     VALUES ('{USER}', 'append', 'human', '{{}}', '', 'x', '[]', '2025-01-03Z');
@@ -251,6 +257,8 @@ def test_data_of_an_earlier_schema_is_intact_and_in_use(empty_url: str, revision
             connection.exec_driver_sql(SINCE_0013)
         if revision >= "0014":
             connection.exec_driver_sql(SINCE_0014)
+        if revision >= "0015":
+            connection.exec_driver_sql(SINCE_0015)
         if revision >= "0016":
             connection.exec_driver_sql(SINCE_0016)
         before = contents(connection)
