@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+import numpy as np
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from mira_ltmemory.protocols import EmbeddingModel, Kind, TokenVectors
@@ -146,7 +147,8 @@ class VectorRows(Rows):
         get none: they may have been erased.
         """
         present = self._present(texts)
-        rows = [(item, vector) for item, vector in zip(texts, vectors, strict=True) if item.row_id in present]
+        halves = np.asarray(vectors, np.float16)
+        rows = [(item, half) for item, half in zip(texts, halves, strict=True) if item.row_id in present]
         if not rows:
             return
         # Five digits tell a number of half precision; formatted at once, they take a third of the time of one by one.
@@ -157,7 +159,7 @@ class VectorRows(Rows):
             kinds=[item.kind.value for item, _ in rows],
             row_ids=[item.row_id for item, _ in rows],
             hashes=[item.content_hash for item, _ in rows],
-            vectors=[form % tuple(vector.tolist()) for _, vector in rows],
+            vectors=[form % tuple(half.tolist()) for _, half in rows],
         )
         for kind in {item.kind for item in texts}:
             self._unit.tokens.add(

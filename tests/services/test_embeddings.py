@@ -147,4 +147,5 @@ def test_parts_are_stored_until_the_model_fails_and_the_rest_waits(store: Store,
         found = unit.vectors.execute("SELECT row_id, embedding FROM ltmemory.vectors WHERE user_id = :user_id").all()
     assert len(found) == 100
     for row in found:
-        assert np.allclose(np.array(json.loads(str(row.embedding))), expected[row.row_id], atol=1e-3)
+        stored = np.array(json.loads(str(row.embedding)), np.float16)
+        assert np.array_equal(stored, expected[row.row_id].astype(np.float16))
