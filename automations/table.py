@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from types import MappingProxyType
 
 from mira_ltmemory.config import AutomationSetting, MemoryConfig
@@ -44,6 +45,20 @@ def build_jobs(settings: MemoryConfig, functions: Mapping[str, JobFunction]) -> 
         for name, setting in _settings(settings).items()
         if setting.enabled and _wanted(name, settings)
     ]
+
+
+def refusal(name: str, settings: MemoryConfig) -> str | None:
+    """Why a job cannot run, in a sentence that says what to do; none where it can."""
+    if name not in DESCRIPTIONS:
+        near = get_close_matches(name, DESCRIPTIONS, 1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        return f"There is no job {name[:60]!r}.{hint} Jobs: {', '.join(DESCRIPTIONS)}."
+    if not _settings(settings)[name].enabled:
+        return f"The job {name!r} is off: set LT_MEMORY_AUTOMATIONS__{name.upper()}__ENABLED=true."
+    if not _wanted(name, settings):
+        setting = "RETENTION_DAYS to a number" if name == "retention" else "RELATIONSHIP_INFERENCE_ENABLED=true"
+        return f"The job {name!r} is off: set LT_MEMORY_{setting}."
+    return None
 
 
 def _wanted(name: str, settings: MemoryConfig) -> bool:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from mira_ltmemory.cli.common import Target, complain, console, diff_text, group, local, quoted
+from mira_ltmemory.cli.common import Target, complain, console, diff_text, group, interactive, local, quoted
 from mira_ltmemory.cli.editing import edit_in, keep, read_text, without_last_newline
 from mira_ltmemory.cli.held import confirm, dismiss, pending
-from mira_ltmemory.cli.looking import show_blocks
-from mira_ltmemory.errors import Conflict, LtMemoryError, ReadOnly, RefusedEdit
+from mira_ltmemory.cli.search import show_blocks
+from mira_ltmemory.errors import Conflict, LtMemoryError, NeedsConfirmation, ReadOnly, RefusedEdit
 from mira_ltmemory.protocols import Actor, Change
 
 if TYPE_CHECKING:
@@ -82,6 +82,10 @@ def edit(
         else:
             if shown.read_only:
                 raise ReadOnly(f"Block {label!r} is read-only. Only the setting core_memory_read_only says so.")
+            if not interactive():
+                raise NeedsConfirmation(
+                    "There is no terminal to edit at, so nothing was changed: give --content or --file."
+                )
             draft = keep(shown.label, shown.content + "\n")
             text = without_last_newline(edit_in(draft))
         if draft is not None and text == shown.content:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import typer
@@ -99,6 +100,13 @@ def group(alone: Callable[..., None], commands: Mapping[str, Callable[..., None]
     for name, function in commands.items():
         built.command(name)(function)
     return built
+
+
+def user_name(memory: MemoryManager, user: UUID) -> str:
+    """Name a user as the settings do; one of whom the database knows the id alone, by that."""
+    settings = memory.settings
+    named = settings.user_id is None or "user_name" in settings.model_fields_set
+    return settings.user_name if named and user == memory.store.user_id else str(user)
 
 
 def local(moment: datetime | None, zone: ZoneInfo) -> str:

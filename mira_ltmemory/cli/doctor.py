@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mira_ltmemory.cli.common import Target, console, plain
+from mira_ltmemory.cli.common import Target, console, plain, user_name
 
 
 def doctor(
@@ -26,7 +26,7 @@ def doctor(
         own = memory.store.user_id
         for user in memory.users() if all_users else [own]:
             examined = memory if user == own else memory.as_user(user)
-            screen.print(f"user {user}" if all_users else plain(f"user {memory.settings.user_name}"), markup=False)
+            screen.print(plain(f"user {user_name(memory, user)}"), markup=False)
             for found in examined.doctor.examine(sample):
                 wrong += not found.right
                 mark = "ok " if found.right else "BAD"

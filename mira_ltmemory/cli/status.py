@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from mira_ltmemory.cli.common import Target, console, local, plain
+from mira_ltmemory.cli.common import Target, console, local, plain, user_name
 
 if TYPE_CHECKING:
     from mira_ltmemory.composition import MemoryManager
@@ -34,7 +34,7 @@ def show_counts(memory: MemoryManager, screen: Console) -> None:
     batches = memory.batches.counts()
     zone = memory.settings.zone
     rows = {
-        "user": memory.settings.user_name,
+        "user": user_name(memory, memory.store.user_id),
         "data": memory.database.where,
         "messages": f"{read.messages} in {read.conversations} conversations",
         "from, to": f"{local(read.oldest, zone)}, {local(read.newest, zone)}" if read.oldest else "-",

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from mira_ltmemory.cli.common import Target, console, plain
+from mira_ltmemory.cli.common import Target, console, plain, user_name
+from mira_ltmemory.errors import InvalidArgument
 
 
 def work(
@@ -15,10 +16,15 @@ def work(
     all_users: Annotated[bool, typer.Option("--all-users", help="Work for every user of the database.")] = False,
 ) -> None:
     """Run jobs that are due, as MIRA's automation engine would, for servers where no MIRA runs all the time."""
+    from mira_ltmemory.automations.table import refusal
+
     target: Target = context.obj
     screen = console()
     failed = False
     with target.memory() as memory:
+        for name in jobs or ():
+            if (refused := refusal(name, memory.settings)) is not None:
+                raise InvalidArgument(refused)
         own = memory.store.user_id
         for user in memory.users() if all_users else [own]:
             worker = memory if user == own else memory.as_user(user)
@@ -30,9 +36,9 @@ def work(
             for name in due:
                 result = worker.runner.run(name, force=bool(jobs))
                 failed = failed or not result["success"]
-                screen.print(plain(f"{user} {name}: {_outcome(result)}"), markup=False)
+                screen.print(plain(f"{user_name(memory, user)} {name}: {_outcome(result)}"), markup=False)
             if not due:
-                screen.print(plain(f"{user}: nothing is due"), markup=False)
+                screen.print(plain(f"{user_name(memory, user)}: nothing is due"), markup=False)
     if failed:
         raise typer.Exit(1)
 

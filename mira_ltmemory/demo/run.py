@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from mira_ltmemory.cli.common import bars
-from mira_ltmemory.cli.importing import describe
+from mira_ltmemory.cli.import_files import describe
 from mira_ltmemory.config import load_config
 from mira_ltmemory.demo.checks import Checks, tables_holding
 from mira_ltmemory.demo.model import Endpoint, choose_model

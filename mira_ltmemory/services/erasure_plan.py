@@ -25,7 +25,10 @@ UNREACHABLE = (
 )
 """What SQL cannot reach; every receipt says so."""
 
-NOT_VACUUMED = "The erased rows are dead but still in the tables' files until VACUUM: erase with vacuum, or run it."
+NOT_VACUUMED = (
+    "The erased rows are dead but still in the tables' files until Postgres's VACUUM FULL rewrites these: "
+    "`mira-ltmemory index vacuum` does."
+)
 VACUUMED = "The tables were rewritten; freed disk blocks are not overwritten by Postgres."
 
 

@@ -303,6 +303,11 @@ def _name(table: type[Journaled], version: Version) -> str:
 
 
 def _refuse_erased(standing: Standing, change_sets: Collection[int]) -> None:
+    left = standing.left_of(change_sets)
+    more = ""
+    if left:
+        listed = ", ".join(map(str, left[:20])) + (f" and {len(left) - 20} more" if len(left) > 20 else "")
+        more = f" What else this would undo can still be undone by itself, newest first: {listed}."
     for each in sorted(change_sets):
         erased_by = standing.entry(each).erased_by
         if erased_by == each:
@@ -310,7 +315,7 @@ def _refuse_erased(standing: Standing, change_sets: Collection[int]) -> None:
         if erased_by is not None:
             raise Erased(
                 f"Change set {each} cannot be undone: change set {erased_by} erased rows of it for good. "
-                "Nothing was changed."
+                f"Nothing was changed.{more}"
             )
 
 

@@ -64,6 +64,13 @@ class IndexService:
         """Build every vector index anew beside the old one."""
         return self._upkeep().reindex()
 
+    def vacuum(self) -> list[str]:
+        """Rewrite every table, so that the files no longer hold what was erased or replaced; return their names.
+
+        Readers and writers wait for each table as long as it takes, and an HNSW index is built anew with its table.
+        """
+        return self._upkeep().rewrite()
+
     def tune(self, sample: int = _SAMPLE, *, lower: bool = True) -> list[Tuned]:
         """Measure this user's recall, and let searches look at as many candidates as it takes for .99.
 

@@ -47,6 +47,15 @@ class Standing:
                 waiting += self._children.get(each, ())
         return found
 
+    def left_of(self, change_sets: Collection[int]) -> list[int]:
+        """Those of which no erasure took anything, newest first; of a run that is left whole, the run alone."""
+        whole = {each for each in change_sets if self._untouched(each)}
+        left = {each for each in whole if not self.ancestors(self._entries[each].parent_id) & whole}
+        return sorted((each for each in left if not self._entries[each].joined), reverse=True)
+
+    def _untouched(self, change_set: int) -> bool:
+        return all(self._entries[each].erased_by is None for each in self.family([change_set]))
+
     def ancestors(self, change_set: int | None) -> set[int]:
         """A change set and the runs that it belongs to."""
         found: set[int] = set()

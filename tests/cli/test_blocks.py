@@ -19,8 +19,12 @@ BY_MODEL = Change(Actor.MODEL, "test")
 
 
 @pytest.fixture
-def editor(tmp_path: Path) -> Callable[[str], dict[str, str]]:
-    """Makes an editor that runs a line of Python with the draft's ``path``, and returns what selects it."""
+def editor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, str]]:
+    """Makes an editor that runs a line of Python with the draft's ``path``, and returns what selects it.
+
+    It needs no terminal, so the command is told that there is one.
+    """
+    monkeypatch.setattr("mira_ltmemory.cli.blocks.interactive", lambda: True)
 
     def make(line: str) -> dict[str, str]:
         script = tmp_path / "an editor.py"
@@ -67,6 +71,13 @@ def test_edit_refuses_two_texts_and_what_is_no_text(run: Run, memory: MemoryMana
     assert "is no UTF-8 text" in run("blocks", "edit", "human", "--file", str(path), code=1)
     assert "cannot be read" in run("blocks", "edit", "human", "--file", str(tmp_path / "gone"), code=1)
     assert memory.blocks.get("human").version == 1
+
+
+def test_without_a_terminal_no_editor_is_started(run: Run, tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    env = {"VISUAL": "", "EDITOR": f"touch {started}"}
+    assert "give --content or --file" in run("blocks", "edit", "human", code=1, **env)
+    assert not started.exists()
 
 
 def test_edit_in_an_editor(run: Run, memory: MemoryManager, editor: Callable[[str], dict[str, str]]) -> None:

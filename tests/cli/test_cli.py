@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from mira_ltmemory.cli.app import COMMANDS, app
 from mira_ltmemory.cli.common import plain
+from mira_ltmemory.composition import MemoryManager
 from mira_ltmemory.config import MemoryConfig
 from mira_ltmemory.protocols import Actor, Change
 
@@ -90,6 +91,34 @@ def test_settings_are_shown_and_secrets_are_not(monkeypatch: pytest.MonkeyPatch)
     assert "somewhere/v1" in done.output
     for name in MemoryConfig.model_fields:
         assert name in done.output
+
+
+def test_a_search_by_side_and_time(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "talk.jsonl"
+    sides = [("user", "2025-01-02T10:00:00"), ("assistant", "2025-01-02T10:01:00"), ("user", "2025-01-03T10:00:00")]
+    path.write_text(
+        "".join(
+            json.dumps({"role": role, "timestamp": moment, "content": f"ferry {number}", "id": str(number)}) + "\n"
+            for number, (role, moment) in enumerate(sides)
+        )
+    )
+    run("import", "--no-embed", str(path))
+    shown = run("search", "ferry", "--role", "user", "--to", "2025-01-02")
+    assert re.findall(r"ferry \d", shown) == ["ferry 0"]
+    assert re.findall(r"ferry \d", run("search", "--from", "2025-01-02T10:01", "--role", "assistant")) == ["ferry 1"]
+    assert "Nothing was asked for" in run("search")
+    assert "--from 'soon' is no date" in run("search", "ferry", "--from", "soon", code=1)
+    assert "give --archival too" in run("search", "ferry", "--tag", "x", code=2)
+    assert "--role is about messages" in run("search", "ferry", "--archival", "--role", "user", code=2)
+
+
+def test_a_search_by_tag_category_and_what_has_ended(run: Run, memory: MemoryManager) -> None:
+    memory.archival.insert("The ferry leaves at seven", tags=["travel"])
+    memory.archival.insert("The ferry is blue", tags=["colour"])
+    assert "seven" in (told := run("search", "ferry", "--archival", "--tag", "travel"))
+    assert "blue" not in told
+    assert "2 of 2" in run("search", "ferry", "--archival", "--category", "note", "--ended")
+    assert "Nothing was found" in run("search", "ferry", "--archival", "--category", "insight")
 
 
 def test_a_directory_or_a_user_given_is_the_one_meant(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,16 @@ def test_a_preview_is_shown_and_nothing_done_where_nobody_can_be_asked(run: Run,
     assert "Mireille" in run("search", "Mireille")
 
 
+def test_a_search_shows_the_ids_that_forget_takes(run: Run, mireille: MemoryManager) -> None:
+    found = re.search(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", run("search", "weather", "--ids", "--limit", "1"))
+    assert found
+    told = run("forget", "--id", found.group(), "--yes")
+    assert "`mira-ltmemory index vacuum`" in told
+    assert mireille.recall.count() == 1
+    assert "Give --yes" in run("index", "vacuum", code=1)
+    assert "... rewrote messages" in run("index", "vacuum", "--yes")
+
+
 def test_erased_with_a_receipt(run: Run, mireille: MemoryManager) -> None:
     told = run("forget", "mireille", "--blocks", "--yes", "--vacuum")
     assert "human: Knows Mireille." in told

@@ -106,7 +106,8 @@ def test_snapshots(run: Run, memory: MemoryManager, edits: list[int]) -> None:
     assert memory.blocks.get("human").content == "one\ntwo\nthree"
     assert "Restored" in run("snapshot", "restore", "before [b]trip", "--yes")
     assert memory.blocks.get("human").content == "one\ntwo"
-    run("snapshot", "delete", "after")
+    assert "Give --yes" in run("snapshot", "delete", "after", code=1)
+    run("snapshot", "delete", "after", "-y")
     assert "There is no snapshot 'after'" in run("snapshot", "diff", "after", code=1)
     assert "There is no snapshot 'after'" in run("snapshot", "restore", "after", "--yes", code=1)
 
@@ -148,12 +149,12 @@ def test_as_of_refuses(run: Run, edits: list[int]) -> None:
     assert "give only one" in run("as-of", "1", "--search", "x", "--prompt", code=2)
 
 
-def test_vacuum(run: Run, memory: MemoryManager, clock: FixedClock, edits: list[int]) -> None:
-    assert "retention_days is not set" in run("vacuum", code=1)
-    told = run("vacuum", "--before", "2025-05-06", code=1)
+def test_prune(run: Run, memory: MemoryManager, clock: FixedClock, edits: list[int]) -> None:
+    assert "retention_days is not set" in run("prune", code=1)
+    told = run("prune", "--before", "2025-05-06", code=1)
     assert "Give --yes" in told
     assert "two" in run("as-of", str(edits[1]))
     assert "one" in run("as-of", str(edits[0]))
-    assert "2 blocks" in run("vacuum", "--before", "2025-05-06", "--yes")
+    assert "2 blocks" in run("prune", "--before", "2025-05-06", "--yes")
     assert "is not kept" in run("as-of", str(edits[0]), code=1)
-    assert "future" in run("vacuum", "--before", "2999-01-01", "--yes", code=1)
+    assert "future" in run("prune", "--before", "2999-01-01", "--yes", code=1)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from mira_ltmemory.cli.app import app
 from mira_ltmemory.composition import MemoryManager, open_memory
 from mira_ltmemory.config import MemoryConfig
 from mira_ltmemory.protocols import IncomingMessage, Origin, Role
@@ -53,5 +56,17 @@ def test_only_what_is_due_runs_without_a_name(run: Run) -> None:
     assert "nothing is due" in run("work")
 
 
-def test_an_unknown_job_is_told(run: Run) -> None:
-    assert "There is no job 'dream'" in run("work", "dream", code=1)
+def test_a_job_that_cannot_run_is_told_and_none_is_run(run: Run) -> None:
+    assert "There is no job 'dream'" in run("work", "health_check", "dream", code=1)
+    assert "health_check:" not in run("work", "health_check", "dream", code=1)
+    assert "Did you mean 'consolidate_memory'?" in run("work", "consolidate", code=1)
+    told = run("work", "health_check", code=1, LT_MEMORY_AUTOMATIONS__HEALTH_CHECK__ENABLED="false")
+    assert "is off: set LT_MEMORY_AUTOMATIONS__HEALTH_CHECK__ENABLED=true." in told
+    assert "is off: set LT_MEMORY_RETENTION_DAYS to a number." in run("work", "retention", code=1)
+
+
+def test_a_user_is_called_by_name_where_it_is_known(run: Run, config: MemoryConfig) -> None:
+    assert f"{config.user_name} health_check: " in run("work", "health_check")
+    own = uuid.uuid4()
+    told = CliRunner().invoke(app, ["--data-dir", str(config.data_dir), "status"], env={"LT_MEMORY_USER_ID": str(own)})
+    assert str(own) in told.output

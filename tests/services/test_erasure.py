@@ -237,6 +237,24 @@ def test_an_erasure_and_what_it_took_cannot_be_undone(memory: MemoryManager) -> 
         memory.history.undo(kept, BY_USER, with_dependents=True)
 
 
+def test_of_a_run_that_an_erasure_touched_the_rest_is_named_and_can_be_undone(memory: MemoryManager) -> None:
+    with memory.store.write(Change(Actor.AUTOMATION, "review")) as unit:
+        run = unit.change_set_id
+    part = Change(Actor.AUTOMATION, "review", parent=run)
+    first = memory.blocks.append("human", "likes tea", part).change_set_id
+    memory.blocks.append("persona", "knows Mireille", part)
+    second = memory.blocks.append("system", "answer briefly", part).change_set_id
+    memory.erasure.erase(memory.erasure.preview(subject="Mireille", blocks=True))
+    with pytest.raises(Erased) as error:
+        memory.history.undo(run, BY_USER)
+    assert str(error.value).endswith(f"can still be undone by itself, newest first: {second}, {first}.")
+    for number in (second, first):
+        memory.history.undo(number, BY_USER)
+    assert (memory.blocks.get("human").content, memory.blocks.get("system").content) == ("", "")
+    with pytest.raises(Erased, match="Nothing was changed.$"):
+        memory.history.undo(run, BY_USER)
+
+
 def test_neither_a_snapshot_nor_a_moment_brings_it_back(memory: MemoryManager, clock: FixedClock) -> None:
     memory.archival.insert("Mireille plays chess")
     memory.archival.insert("the cat sleeps")

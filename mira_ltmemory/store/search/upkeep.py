@@ -170,6 +170,14 @@ class IndexUpkeep:
             for name in connection.scalars(_TABLES).all():
                 self._run(connection, f"VACUUM (ANALYZE) ltmemory.{_quoted(name)}", f"refreshed {name}")
 
+    def rewrite(self) -> list[str]:
+        """Write every table and its indexes anew, without what is dead; each is locked as long as that takes."""
+        with self._alone() as connection:
+            names = list(connection.scalars(_TABLES).all())
+            for name in names:
+                self._run(connection, f"VACUUM (FULL, ANALYZE) ltmemory.{_quoted(name)}", f"rewrote {name}")
+        return names
+
     def note(self, state: IndexState, measured: Measured) -> None:
         """Keep what was measured of an index: searches follow it."""
         with self._database.owner() as connection:

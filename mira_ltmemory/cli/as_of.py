@@ -1,4 +1,4 @@
-"""``as-of`` and ``vacuum``: memory as it was, and how long that is kept."""
+"""``as-of``: memory as it was."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mira_ltmemory.cli.common import Target, agree, console, local, quoted
-from mira_ltmemory.cli.journal import rows_in_words
-from mira_ltmemory.cli.looking import show_blocks, show_result
+from mira_ltmemory.cli.common import Target, console, local, quoted
+from mira_ltmemory.cli.search import show_blocks, show_result
 from mira_ltmemory.errors import InvalidArgument, UnknownSnapshot
-from mira_ltmemory.protocols import Actor, Change
 
 if TYPE_CHECKING:
     from mira_ltmemory.composition import MemoryManager
@@ -61,56 +59,19 @@ def as_of(
         screen.print("There were no blocks.", markup=False)
 
 
-def vacuum(
-    context: typer.Context,
-    before: Annotated[
-        str | None,
-        typer.Option(help="A day or time in your time zone.", show_default="as the setting retention_days says"),
-    ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-) -> None:
-    """Remove for good the versions that ended before a time. What snapshots name stays."""
-    from mira_ltmemory.cli.rehearsal import rehearse
-    from mira_ltmemory.services.retention import RetentionService
-
-    target: Target = context.obj
-    screen = console()
-    with target.memory() as memory:
-        bound = _bound(before, memory)
-        change = Change(Actor.USER, "cli vacuum", f"versions that ended before {bound.isoformat()}")
-        plan = rehearse(
-            memory, lambda store, history: RetentionService(store, memory.clock, history, None).vacuum(bound, change)
-        )
-        count = rows_in_words(plan.answer.versions)
-        told = f"Of what ended before {local(bound, memory.settings.zone)}, earlier versions to be removed: {count}."
-        screen.print(told, f"Vectors: {plan.answer.vectors}.", markup=False)
-        agree("Remove them for good? This cannot be undone.", yes=yes)
-        done = memory.retention.vacuum(bound, change)
-    removed = f"Removed earlier versions: {rows_in_words(done.versions)}. Vectors: {done.vectors}."
-    screen.print(removed, f"Memory is known from change set {done.kept_from} on, and at snapshots.", markup=False)
-
-
-def _bound(before: str | None, memory: MemoryManager) -> datetime:
-    if before is not None:
-        return _time("--before", before, memory, end_of_day=False)
-    days = memory.settings.retention_days
-    if days is None:
-        raise InvalidArgument("Every version is kept: the setting retention_days is not set. Give --before.")
-    return memory.clock.now() - timedelta(days=days)
-
-
 def _meant(when: str, memory: MemoryManager) -> datetime | int | str:
     """Read WHEN: digits are a change set, a date is one, and all else is a snapshot's name."""
     text = when.strip()
     if text.isascii() and text.isdigit() and len(text) < 20:
         return int(text)
     try:
-        return _time("WHEN", text, memory, end_of_day=True)
+        return read_time("WHEN", text, memory, end_of_day=True)
     except InvalidArgument:
         return when
 
 
-def _time(field: str, text: str, memory: MemoryManager, *, end_of_day: bool) -> datetime:
+def read_time(field: str, text: str, memory: MemoryManager, *, end_of_day: bool) -> datetime:
+    """Read a day, as its beginning or its end, or a time. Raises ``InvalidArgument`` naming the field."""
     from mira_ltmemory.services.dates import parse_range
 
     zone = memory.settings.zone

@@ -85,7 +85,7 @@ def change(
 def drop(
     context: typer.Context,
     number: Annotated[int, typer.Argument(help="Number of a model that is not in use.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Remove the vectors of a model: one that retired, or one that is being filled, which ends the change."""
     target: Target = context.obj

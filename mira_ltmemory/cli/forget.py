@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mira_ltmemory.cli.common import Target, agree, complain, console, interactive, local, quoted
-from mira_ltmemory.cli.looking import show_hit
+from mira_ltmemory.cli.search import show_hit
 from mira_ltmemory.errors import InvalidArgument, NeedsConfirmation
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from mira_ltmemory.cli.common import Target, agree, console, diff_text, group, local, quoted
-from mira_ltmemory.cli.journal import rows_in_words, show_effect
+from mira_ltmemory.cli.log import rows_in_words, show_effect
 from mira_ltmemory.protocols import Actor, Change
 
 Name = Annotated[str, typer.Argument(help="The name of a snapshot.")]
@@ -98,10 +98,16 @@ def restore(
     screen.print(told, markup=False)
 
 
-def delete(context: typer.Context, name: Name) -> None:
-    """Forget a name; the versions that only it kept go with the next vacuum."""
+def delete(
+    context: typer.Context,
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Forget a name; the versions that only it kept go when older ones are pruned."""
     target: Target = context.obj
     with target.memory() as memory:
+        if any(each.name == name for each in memory.snapshots.list()):  # one that is not there is refused at once
+            agree(f"Delete the snapshot {name!r}? What only it kept is lost when older versions are pruned.", yes=yes)
         memory.snapshots.delete(name)
     console().print(quoted(f"There is no snapshot {name!r} any more; memory itself is unchanged."))
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 from rich.table import Table
 
-from mira_ltmemory.cli.common import Target, console, group, local, plain
+from mira_ltmemory.cli.common import Target, agree, console, group, local, plain
 
 
 def index(context: typer.Context) -> None:
@@ -48,6 +50,23 @@ def reindex(context: typer.Context) -> None:
     _say(context, "reindex")
 
 
+def vacuum(
+    context: typer.Context,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Rewrite every table (Postgres's VACUUM FULL), so that no file of a table holds what was erased.
+
+    Each table is locked as long as it takes, and a vector index is built anew with its table.
+    """
+    agree("Rewrite every table? MIRA waits for each as long as it takes.", yes=yes)
+    target: Target = context.obj
+    screen = console()
+    with target.memory() as memory:
+        memory.indexes.working = lambda told: screen.print(plain(f"... {told}"), markup=False)
+        done = memory.indexes.vacuum()
+    screen.print(f"Rewrote {len(done)} tables.", markup=False)
+
+
 def tune(context: typer.Context) -> None:
     """Measure how many of the nearest rows searches find, and set how far they look so that it is 99 %."""
     target: Target = context.obj
@@ -77,4 +96,7 @@ def _say(context: typer.Context, what: str) -> None:
         screen.print(plain("; ".join(done) or "The indexes are as they should be."), markup=False)
 
 
-group_of_index = group(index, {"status": status, "build": build, "reindex": reindex, "tune": tune, "words": words})
+group_of_index = group(
+    index,
+    {"status": status, "build": build, "reindex": reindex, "tune": tune, "words": words, "vacuum": vacuum},
+)

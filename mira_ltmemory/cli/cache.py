@@ -31,7 +31,7 @@ def cache(context: typer.Context) -> None:
 
 def clear(
     context: typer.Context,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Empty it, and count anew. Nothing else is touched: queries are embedded again when they come."""
     target: Target = context.obj
