@@ -243,14 +243,16 @@ def test_of_a_run_that_an_erasure_touched_the_rest_is_named_and_can_be_undone(me
     part = Change(Actor.AUTOMATION, "review", parent=run)
     first = memory.blocks.append("human", "likes tea", part).change_set_id
     memory.blocks.append("persona", "knows Mireille", part)
-    second = memory.blocks.append("system", "answer briefly", part).change_set_id
+    memory.archival.insert("The ferry leaves at seven", change=part)
+    second = memory.history.log(1)[0].id
     memory.erasure.erase(memory.erasure.preview(subject="Mireille", blocks=True))
     with pytest.raises(Erased) as error:
         memory.history.undo(run, BY_USER)
     assert str(error.value).endswith(f"can still be undone by itself, newest first: {second}, {first}.")
     for number in (second, first):
         memory.history.undo(number, BY_USER)
-    assert (memory.blocks.get("human").content, memory.blocks.get("system").content) == ("", "")
+    assert memory.blocks.get("human").content == ""
+    assert memory.archival.search("ferry").hits == ()
     with pytest.raises(Erased, match="Nothing was changed.$"):
         memory.history.undo(run, BY_USER)
 
