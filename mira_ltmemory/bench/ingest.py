@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from uuid import uuid4
 
 import numpy as np
 from rich.table import Table
@@ -18,6 +19,7 @@ from mira_ltmemory.bench.generated import Generator
 from mira_ltmemory.bench.loading import load
 from mira_ltmemory.bench.measuring import Timing, figures_table
 from mira_ltmemory.composition import MemoryManager
+from mira_ltmemory.errors import InvalidArgument
 from mira_ltmemory.protocols import Filter, IncomingMessage, Kind, Origin, Progress, Role, no_progress
 from mira_ltmemory.store.search import CandidateQuery, index_name
 
@@ -28,6 +30,7 @@ TARGETS = {"short": 0.5, "long": 0.85}
 """Least share of the bare model's rate that is wanted, by the length of messages."""
 
 NEAREST = 10
+_RUN = uuid4().hex[:8]
 _NO_MODEL = "the measurement needs an embedding model"
 _LONG_EACH = 4  # make_texts gives one long text for so many short ones
 
@@ -93,12 +96,20 @@ class Between:
 
 
 def fill(memory: MemoryManager, rows: int, progress: Progress = no_progress) -> None:
-    """Load ``rows`` generated messages with their vectors, and build the indexes. Raises ``StoreError``."""
+    """Load ``rows`` generated messages with their vectors, and build the indexes, unless they are there.
+
+    Raises ``StoreError``.
+    """
     model = memory.embeddings.model
     if model is None:
         raise ValueError(_NO_MODEL)
     number, dimension = model
     database = memory.database
+    if memory.recall.count() >= rows:
+        memory.recall.pack_words()
+        return
+    if memory.recall.count():
+        raise InvalidArgument(f"The store holds {memory.recall.count()} messages: fill a new one for {rows}.")
     database.maintain([f"DROP INDEX IF EXISTS ltmemory.{index_name(number, Kind.MESSAGE)}"])
     load(
         database, lambda _: memory.store, Generator(rows, dimension), [(0, rows)], number, progress, Kind.MESSAGE
@@ -228,7 +239,8 @@ def _batches(messages: Sequence[IncomingMessage]) -> Iterator[Sequence[IncomingM
 
 
 def _message(conversation: str, number: int, content: str, memory: MemoryManager) -> IncomingMessage:
+    # Named anew by each process: in a store that was kept, the same messages would be there already.
     return IncomingMessage(
-        conversation_id=f"bench-{conversation}", external_id=str(number), role=Role.USER, content=content,
+        conversation_id=f"bench-{conversation}-{_RUN}", external_id=str(number), role=Role.USER, content=content,
         said_at=memory.clock.now(), origin=Origin.USER, position=number,
     )  # fmt: skip

@@ -22,15 +22,26 @@ def temporary_memory(settings: Mapping[str, Any], place: Path | None = None) -> 
     taken from them. Raises ``ConfigError`` and ``StoreError``.
     """
     directory = Path(tempfile.mkdtemp(prefix="ltm-bench-", dir=place))
+    try:
+        with kept_memory(settings, directory) as memory:
+            yield memory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def kept_memory(settings: Mapping[str, Any], directory: Path) -> Iterator[MemoryManager]:
+    """Open the memory of a measurement in a directory, which is made where it is not there and stays.
+
+    Raises ``ConfigError`` and ``StoreError``.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
     own = {
         "data_dir": directory / "pg", "database_url": None, "user_name": USER, "user_id": None,
         "embedding_cache_kept": 0,  # what is to be measured is embedding
     }  # fmt: skip
+    memory = open_memory(**{**settings, **own})
     try:
-        memory = open_memory(**{**settings, **own})
-        try:
-            yield memory
-        finally:
-            memory.close()
+        yield memory
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        memory.close()

@@ -22,8 +22,8 @@ from sqlalchemy import Connection
 from mira_ltmemory.bench.generated import Generator, Question, sizes
 from mira_ltmemory.bench.loading import load
 from mira_ltmemory.bench.measuring import Timing, alternate
-from mira_ltmemory.bench.places import temporary_memory
-from mira_ltmemory.composition import MemoryManager, open_memory
+from mira_ltmemory.bench.places import kept_memory, temporary_memory
+from mira_ltmemory.composition import MemoryManager
 from mira_ltmemory.config import MemoryConfig
 from mira_ltmemory.protocols import Filter, Kind, Origin, Progress, TokenEmbedder, no_progress
 from mira_ltmemory.services.index_upkeep import WANTED_RECALL
@@ -167,15 +167,8 @@ def _place(settings: dict[str, Any], keep: Path | None) -> Iterator[MemoryManage
         with temporary_memory(settings) as memory:
             yield memory
         return
-    keep.mkdir(parents=True, exist_ok=True)
-    own = {
-        "data_dir": keep / "pg", "database_url": None, "user_name": "bench", "user_id": None, "embedding_cache_kept": 0
-    }  # fmt: skip
-    memory = open_memory(**{**settings, **own})
-    try:
+    with kept_memory(settings, keep) as memory:
         yield memory
-    finally:
-        memory.close()
 
 
 def _everyone(memory: MemoryManager, embedder: PlantedEmbedder) -> Callable[[int], MemoryManager]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from mira_ltmemory.bench import ingest as bench
 from mira_ltmemory.bench.measuring import Timing
+from mira_ltmemory.bench.places import kept_memory
 from mira_ltmemory.cli.app import app
 from mira_ltmemory.composition import MemoryManager
+from mira_ltmemory.errors import InvalidArgument
 from mira_ltmemory.protocols import Filter, Kind
 from mira_ltmemory.services.search import Searcher
 
@@ -42,6 +45,15 @@ def test_every_message_is_stored_with_words_and_vector_beside_the_rows_that_were
     assert (between.by_words, between.by_meaning) == (5, 5)
     assert between.early == 0
     assert len(between.stored.seconds) == len(between.word.seconds) == len(between.meaning.seconds) == 5
+
+
+def test_a_store_that_was_kept_is_not_filled_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        with kept_memory({}, tmp_path) as memory:
+            bench.fill(memory, 300)
+            assert memory.recall.count() == 300
+            with pytest.raises(InvalidArgument, match="holds 300 messages"):
+                bench.fill(memory, 301)
 
 
 def test_ratios_are_of_the_whole_beside_the_model_alone() -> None:

@@ -27,6 +27,9 @@ def ingest(
     place: Annotated[
         Path | None, typer.Option("--in", help="Where the store is made; it is removed at the end.", show_default=False)
     ] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="Where the filled store stays, to be used again.", show_default=False)
+    ] = None,
 ) -> None:
     """Fill a memory, take messages in by batches of 64, and print the rate beside that of the model alone.
 
@@ -34,12 +37,13 @@ def ingest(
     """
     from mira_ltmemory.bench import ingest as bench
     from mira_ltmemory.bench.measuring import machine
-    from mira_ltmemory.bench.places import temporary_memory
+    from mira_ltmemory.bench.places import kept_memory, temporary_memory
 
     target: Target = context.obj
     screen = console()
     kinds = ("short", "long") if kind is Length.BOTH else (kind.value,)
-    with temporary_memory(target.settings, place) as memory:
+    opened = temporary_memory(target.settings, place) if keep is None else kept_memory(target.settings, keep)
+    with opened as memory:
         with bars(screen) as progress:
             bench.fill(memory, rows, progress)
             measured = bench.measure(memory, messages, kinds, progress=progress)
