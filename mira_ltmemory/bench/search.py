@@ -283,7 +283,7 @@ def _filtered(memory: MemoryManager, name: str, wanted: Filter, asked: list[Ques
     passes = condition(KIND, wanted)
     side = VectorSide(_model_id(memory), len(asked[0].vector), Plan.EXACT)
     rows = f"SELECT r.id, r.content_hash FROM ltmemory.passages r WHERE r.user_id = :user_id AND {passes.sql}"
-    near = side.among(KIND, rows).replace("SELECT id FROM", "SELECT distance FROM", 1)
+    near = side.among(KIND, rows)
     shares = []
     for each in some[:5]:
         with memory.store.read() as unit:

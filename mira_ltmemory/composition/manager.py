@@ -47,6 +47,7 @@ from mira_ltmemory.services.asof import MemoryAsOf
 from mira_ltmemory.services.batch import BatchProcessor
 from mira_ltmemory.services.blocks import BlockManager
 from mira_ltmemory.services.calibration import CalibrationService
+from mira_ltmemory.services.context.core import CoreBlocks
 from mira_ltmemory.services.context.entities import ActiveEntities
 from mira_ltmemory.services.context.insights import RecentInsights
 from mira_ltmemory.services.context.live import LiveConversation
@@ -167,8 +168,9 @@ class MemoryManager:
         self.snapshots = SnapshotService(self.store, clock, self.history)
         self.retention = RetentionService(self.store, clock, self.history, settings.retention_days)
         self.live = LiveConversation()
+        self.core = CoreBlocks(self.store, self.blocks)
         self.relevant = RelevantMemories(
-            self.store, self._searcher, self.live, least=settings.prompt_relevant_probability
+            self.store, self._searcher, self.core, self.live, least=settings.prompt_relevant_probability
         )
         self.insights = RecentInsights(self.store)
         self.review = WeeklyReview(self.store, clock, settings, self.blocks, self.llm, partial(review_tools_of, self))
@@ -238,6 +240,7 @@ class MemoryManager:
 
     def _forget(self, holds: Callable[[str], bool]) -> int:
         """Forget what is kept in this process of texts that are to be forgotten."""
+        self.core.forget()
         self.relevant.forget()
         self.insights.forget()
         self.active.forget()

@@ -76,7 +76,7 @@ def providers_of(memory: MemoryManager) -> list[Provider]:
     zone, searches = settings.zone, _on(memory, _SEARCHES)
     lookup = "entity_lookup" if settings.tools.entity_lookup else ""
     every: list[Provider] = [
-        CoreMemoryProvider(memory.blocks, edit_tools_of(memory)),
+        CoreMemoryProvider(memory.core, edit_tools_of(memory)),
         RelevantMemoriesProvider(memory.relevant, zone, settings.prompt_relevant_chars, searches, memory.uses),
         RecentInsightsProvider(memory.insights, zone, settings.prompt_insights_chars),
         ActiveEntitiesProvider(memory.active, zone, settings.prompt_entities_chars, lookup),

@@ -14,6 +14,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from pydantic import BaseModel
@@ -189,6 +190,10 @@ class MiraHost:
     def register_provider(self, provider: Provider) -> None:
         """Show what a provider renders in the system prompt."""
         self._prompt.add(provider)
+
+    def read_together(self, reading: Callable[[], AbstractContextManager[object]]) -> None:
+        """Let all parts of the prompt be read within ``reading``: in one transaction."""
+        self._prompt.reading = reading
 
     def start(self, store: Store, announce: Callable[[IncomingMessage], None] | None = None) -> None:
         """Begin: MIRA calls us before each response, new messages go to ``store``, and those stored to ``announce``."""

@@ -132,6 +132,9 @@ class MiraOssHost:
         self._need("working_memory").register_trinket(trinket)
         self._trinkets.append(trinket)
 
+    def read_together(self, reading: object) -> None:
+        """Nothing: mira-OSS asks for each part of the prompt by itself."""
+
     def start(self, store: Store, announce: Callable[[IncomingMessage], None] | None = None) -> None:
         """Begin: after each turn new messages go to ``store``, and those stored to ``announce``."""
         self._store = store

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +25,10 @@ class _Item:
 
 
 class PromptItems:
-    """Keeps the items of all providers fresh. Thread-safe."""
+    """Keeps the items of all providers fresh. Thread-safe. All of a refresh is read within ``reading``."""
 
     def __init__(self, working_memory: Any) -> None:
+        self.reading: Callable[[], AbstractContextManager[object]] = nullcontext
         self._working_memory = working_memory
         self._items: list[_Item] = []
         self._lock = threading.RLock()
@@ -37,7 +40,7 @@ class PromptItems:
 
     def refresh(self) -> None:
         """Render every provider; rewrite what changed, and take out what has nothing to say."""
-        with self._lock:
+        with self._lock, self.reading():
             for item in self._items:
                 self._write(item, self._render(item))
 

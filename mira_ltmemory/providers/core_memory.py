@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mira_ltmemory.services.block_work import BlockView
-from mira_ltmemory.services.blocks import BlockManager
+from mira_ltmemory.services.context.core import CoreBlocks
 from mira_ltmemory.templates import render
 
 
@@ -14,13 +14,13 @@ class CoreMemoryProvider:
 
     name = "core_memory"
 
-    def __init__(self, blocks: BlockManager, edit_tools: Sequence[str] = ()) -> None:
+    def __init__(self, blocks: CoreBlocks, edit_tools: Sequence[str] = ()) -> None:
         self._blocks = blocks
         self._edit_tools = tuple(edit_tools)
 
     def render(self) -> str:
         """Return the blocks, each fenced as data; empty where there are none."""
-        return render_blocks(self._blocks.all(), self._edit_tools)
+        return render_blocks(self._blocks.current(), self._edit_tools)
 
 
 def render_blocks(blocks: Sequence[BlockView], edit_tools: Sequence[str] = ()) -> str:

@@ -82,6 +82,10 @@ class ModelInUse:
         """Whether the words of texts have vectors too."""
         return self._space_of is not None and isinstance(self.embedder, TokenEmbedder)
 
+    def look_up(self) -> None:
+        """Read from the database what embedding needs of it, once. Raises ``StoreError`` and ``EmbeddingError``."""
+        _ = self.number, self._space
+
     def embed(self, texts: Sequence[str]) -> Embedded:
         """Embed texts. Raises ``EmbeddingError`` and ``StoreError``."""
         if self._space is None or not isinstance(self.embedder, TokenEmbedder):
@@ -225,13 +229,18 @@ class EmbeddingService:
         """Forget the vectors that are kept in memory."""
         self.cache.forget()
 
+    def _embed(self, in_use: ModelInUse, texts: Sequence[str]) -> Embedded:
+        in_use.look_up()
+        self._store.rest()  # no transaction is held while the model works
+        return in_use.embed(texts)
+
     def _one(self, in_use: ModelInUse, text: str) -> Embedded:
         """One text, embedded or remembered. Its readers may write into its vector: each gets a copy."""
         number = in_use.number
         found = self.cache.find(number, text, tokens=in_use.gives_tokens)
         if found.vector is not None:
             return Embedded(number, found.vector[None], None if found.tokens is None else (found.tokens,))
-        embedded = in_use.embed([text])
+        embedded = self._embed(in_use, [text])
         self.cache.put(found, number, text, embedded.vectors[0], embedded.tokens[0] if embedded.tokens else None)
         return embedded
 
@@ -241,11 +250,11 @@ class EmbeddingService:
         found = [self.cache.find(number, text, tokens=in_use.gives_tokens, count=False) for text in texts]
         missing = [place for place, each in enumerate(found) if each.vector is None]
         if len(missing) == len(texts):
-            return in_use.embed(texts)
+            return self._embed(in_use, texts)
         vectors = [each.vector for each in found]
         tokens = [each.tokens for each in found]
         if missing:
-            embedded = in_use.embed([texts[place] for place in missing])
+            embedded = self._embed(in_use, [texts[place] for place in missing])
             for row, place in enumerate(missing):
                 vectors[place] = embedded.vectors[row]
                 tokens[place] = embedded.tokens[row] if embedded.tokens else None

@@ -115,12 +115,7 @@ class PassageManager:
             max(limit, min(2 * limit, MAX_LIMIT)) if mixed else limit,
             min_cosine=self._settings.similarity_threshold,
         )
-        hits = _with_room(result.hits, limit) if mixed else result.hits
-        if not hits:
-            return result
-        with self._store.read() as unit:
-            against = unit.consolidation.conflicts([hit.id for hit in hits])
-        return replace(result, hits=tuple(replace(hit, conflicts=against.get(hit.id, ())) for hit in hits))
+        return replace(result, hits=_with_room(result.hits, limit)) if mixed else result
 
     def pack_words(self) -> int:
         """Move what was indexed lately into the packed word index, which is read faster; return how much."""

@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 from mira_ltmemory.config import shown_database
 from mira_ltmemory.errors import IsolationError, SchemaError, StoreError, StoreUnavailable
 from mira_ltmemory.migrations import HEAD
+from mira_ltmemory.store.liveness import watch_pool
 from mira_ltmemory.store.models import SCHEMA, metadata
 
 if TYPE_CHECKING:
@@ -28,9 +29,10 @@ APP_ROLE = "ltmemory_app"
 EMBEDDED_DATABASE = "ltmemory"
 
 # An index scan goes on until enough rows pass the filter: relaxed_order costs a little order, which ranking restores.
+# Compiling a statement takes longer than any of ours runs.
 SCAN_SETTINGS = """
 SET hnsw.iterative_scan = relaxed_order; SET hnsw.ef_search = 100; SET hnsw.max_scan_tuples = 40000;
-SET hnsw.scan_mem_multiplier = 4
+SET hnsw.scan_mem_multiplier = 4; SET jit = off
 """
 _MIGRATION_LOCK = 0x6C746D656D  # any constant of our own: 'ltmem'
 _CONNECT_TIMEOUT_S = 10
@@ -200,7 +202,8 @@ def _engine(url: URL, **options: Any) -> Engine:
 
 
 def _app_engine(url: URL, pool_size: int, max_overflow: int) -> Engine:
-    engine = _engine(url, pool_size=pool_size, max_overflow=max_overflow, pool_pre_ping=True)
+    engine = _engine(url, pool_size=pool_size, max_overflow=max_overflow)
+    watch_pool(engine)
     event.listen(engine, "connect", _prepare_connection)
     try:
         with foreign_errors(), engine.connect() as connection:

@@ -27,6 +27,8 @@ ORDER BY id DESC LIMIT 1
 class JournalRows(Rows):
     """The user's change sets."""
 
+    _last_edit: int | None = None
+
     def latest(self, limit: int = 20) -> Sequence[ChangeSet]:
         """The newest change sets, newest first."""
         own = select(ChangeSet).where(ChangeSet.user_id == self.user_id)
@@ -60,8 +62,13 @@ class JournalRows(Rows):
         self.execute("SELECT 1 FROM ltmemory.user_states WHERE user_id = :user_id FOR SHARE")
 
     def last_edit_id(self) -> int:
-        """The newest change set that is more than the capture of what was said; 0 where there is none."""
-        return int(self.execute(_LAST_EDIT).scalar() or 0)
+        """The newest change set that is more than the capture of what was said; 0 where there is none.
+
+        Asked again in the same transaction, it is what it was: what is read afterwards is that old or newer.
+        """
+        if self._last_edit is None:
+            self._last_edit = int(self.execute(_LAST_EDIT).scalar() or 0)
+        return self._last_edit
 
     def last_id(self) -> int:
         """The newest change set that was committed; 0 where there is none. Changes with every change of memory."""

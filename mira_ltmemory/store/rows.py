@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -30,6 +31,12 @@ def sliced(blobs: Iterable[bytes]) -> dict[str, Any]:
     return {"packed": b"".join(parts), "sizes": sizes, "starts": starts[:-1]}
 
 
+@lru_cache(maxsize=512)
+def _clause(statement: str) -> TextClause:
+    """A statement that was read for its parameters: searches ask the same ones again and again."""
+    return text(statement)
+
+
 class Rows:
     """Queries over one part of memory, inside one transaction of one user."""
 
@@ -49,11 +56,11 @@ class Rows:
     @property
     def connection(self) -> Connection:
         """The transaction's connection, for statements that need no objects."""
-        return self._unit.session.connection()
+        return self._unit.connection
 
     def execute(self, statement: str | TextClause, **parameters: Any) -> CursorResult[Any]:
         """Run one statement; ``:user_id`` is always bound."""
-        clause = text(statement) if isinstance(statement, str) else statement
+        clause = _clause(statement) if isinstance(statement, str) else statement
         values: Mapping[str, Any] = {"user_id": self.user_id, **parameters}
         return self.connection.execute(clause, values)
 

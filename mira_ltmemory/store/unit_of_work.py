@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from uuid import UUID
 
@@ -31,6 +31,7 @@ from mira_ltmemory.store.jobs import JobRows
 from mira_ltmemory.store.journal import JournalRows
 from mira_ltmemory.store.messages import MessageRows
 from mira_ltmemory.store.passages import PassageRows
+from mira_ltmemory.store.reading import SharedReading
 from mira_ltmemory.store.review import ReviewRows
 from mira_ltmemory.store.scan import ScanRows
 from mira_ltmemory.store.search import SearchRows
@@ -71,10 +72,11 @@ _BEGIN_CHANGE_SET = text(
 class SqlUnitOfWork:
     """One transaction, with the rows of each part of memory at hand."""
 
-    def __init__(self, session: Session, user_id: UUID, change_set_id: int | None) -> None:
-        self.session = session
+    def __init__(self, connection: Connection, user_id: UUID) -> None:
+        self.connection = connection
         self.user_id = user_id
-        self._change_set_id = change_set_id
+        self._session: Session | None = None
+        self._change_set_id: int | None = None
         self.blocks = BlockRows(self)
         self.held = HeldRows(self)
         self.messages = MessageRows(self)
@@ -105,6 +107,28 @@ class SqlUnitOfWork:
         self.consolidation = ConsolidationRows(self)
 
     @property
+    def session(self) -> Session:
+        """Objects in this transaction, made when first asked for: most transactions need none."""
+        if self._session is None:
+            self._session = Session(self.connection, expire_on_commit=False)
+        return self._session
+
+    def begin_change_set(self, number: int) -> None:
+        """Let this transaction be the change set of that number."""
+        self._change_set_id = number
+
+    def flush(self) -> None:
+        """Send what was done to objects."""
+        if self._session is not None:
+            self._session.flush()
+
+    def close(self) -> None:
+        """Let go of the objects."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    @property
     def change_set_id(self) -> int:
         """The change set of this transaction. Raises ``RuntimeError`` in a reading one."""
         if self._change_set_id is None:
@@ -125,6 +149,7 @@ class Store:
         self.user_id = user_id
         self.clock = clock
         self._redact = redact
+        self._shared = SharedReading(self._transaction)
         self._ensure_user()
 
     def redact(self, text: str) -> str:
@@ -141,17 +166,28 @@ class Store:
         )
         return replace(change, tool=tool, reason=reason)
 
-    @contextmanager
-    def read(self) -> Iterator[SqlUnitOfWork]:
-        """A transaction that changes no memory."""
-        with self._transaction() as session:
-            yield SqlUnitOfWork(session, self.user_id, None)
+    def read(self) -> AbstractContextManager[SqlUnitOfWork]:
+        """A transaction that changes no memory; inside of `reading`, the one of this thread."""
+        return self._shared.joined() if self._shared.wanted else self._transaction()
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Let all that this thread reads in the block share one transaction.
+
+        Each statement sees what is committed by then. A write ends the shared transaction first, and so does `rest`;
+        the next read opens another.
+        """
+        return self._shared.scope()
+
+    def rest(self) -> None:
+        """Hold no shared transaction for now: what follows takes long, as the work of a model does."""
+        self._shared.rest()
 
     @contextmanager
     def upkeep(self) -> Iterator[SqlUnitOfWork]:
         """A transaction that writes only what is derived from memory: vectors, queues, the state of jobs."""
-        with self._transaction() as session:
-            yield SqlUnitOfWork(session, self.user_id, None)
+        self.rest()
+        with self._transaction() as unit:
+            yield unit
 
     @contextmanager
     def write(self, change: Change, metadata: Json | None = None) -> Iterator[SqlUnitOfWork]:
@@ -161,9 +197,10 @@ class Store:
         change is no change set.
         """
         change = self.clean(change)
-        with self._transaction() as session:
-            self._require_parent(session.connection(), change.parent)
-            session.connection().execute(_WAIT_FOR_TURN, {"user_id": self.user_id})
+        self.rest()
+        with self._transaction() as unit:
+            self._require_parent(unit.connection, change.parent)
+            unit.connection.execute(_WAIT_FOR_TURN, {"user_id": self.user_id})
             parameters = {
                 "user_id": self.user_id,
                 "parent": change.parent,
@@ -174,8 +211,8 @@ class Store:
                 "now": self.clock.now(),
                 "metadata": json.dumps(metadata or {}),
             }
-            change_set_id = session.connection().execute(_BEGIN_CHANGE_SET, parameters).one().id
-            yield SqlUnitOfWork(session, self.user_id, change_set_id)
+            unit.begin_change_set(unit.connection.execute(_BEGIN_CHANGE_SET, parameters).one().id)
+            yield unit
 
     def _require_parent(self, connection: Connection, parent: object) -> None:
         if parent is None:
@@ -188,20 +225,21 @@ class Store:
             raise InvalidArgument(f"There is no change set {named}, which is to be the parent of this one.")
 
     @contextmanager
-    def _transaction(self) -> Iterator[Session]:
-        with foreign_errors(), Session(self.database.engine, expire_on_commit=False) as session, session.begin():
-            session.connection().execute(_BECOME_USER, {"user_id": self.user_id})
-            yield session
+    def _transaction(self) -> Iterator[SqlUnitOfWork]:
+        with foreign_errors(), self.database.engine.begin() as connection:
+            connection.execute(_BECOME_USER, {"user_id": self.user_id})
+            unit = SqlUnitOfWork(connection, self.user_id)
+            try:
+                yield unit
+                unit.flush()
+            finally:
+                unit.close()
 
     def _ensure_user(self) -> None:
-        with self._transaction() as session:
-            connection = session.connection()
+        with self._transaction() as unit:
             row = {"user_id": self.user_id}
             there = text("SELECT 1 FROM ltmemory.user_states WHERE user_id = :user_id")
-            if connection.execute(there, row).scalar() is None:
-                connection.execute(
-                    text("INSERT INTO ltmemory.users (id) VALUES (:user_id) ON CONFLICT DO NOTHING"), row
-                )
-                connection.execute(
-                    text("INSERT INTO ltmemory.user_states (user_id) VALUES (:user_id) ON CONFLICT DO NOTHING"), row
-                )
+            if unit.connection.execute(there, row).scalar() is None:
+                for table, column in (("users", "id"), ("user_states", "user_id")):
+                    insert = f"INSERT INTO ltmemory.{table} ({column}) VALUES (:user_id) ON CONFLICT DO NOTHING"
+                    unit.connection.execute(text(insert), row)

@@ -173,6 +173,47 @@ def test_a_turn_searches_once_and_embeds_once(memory: MemoryManager, chat: Chat)
     assert len(embedded) == 1 and not any("<=>" in one for one in again)
 
 
+def test_an_update_reads_in_one_transaction_and_holds_none_while_the_model_works(
+    memory: MemoryManager, chat: Chat
+) -> None:
+    engine: Any = memory.database.engine
+    began: list[object] = []
+    held: list[int] = []
+    plain = memory.embedder.embed  # type: ignore[union-attr]
+
+    class Watching:
+        model = memory.embedder.model  # type: ignore[union-attr]
+
+        def embed(self, texts: Sequence[str]) -> Any:
+            held.append(engine.pool.checkedout())
+            return plain(texts)
+
+    def update() -> tuple[int, list[str]]:
+        began.clear()
+        with memory.store.reading():
+            texts = [provider.render() for provider in parts]
+        return len(began), texts
+
+    def note(connection: object) -> None:
+        began.append(connection)
+
+    memory.embeddings.use(Watching())
+    parts = memory.providers()
+    event.listen(engine, "begin", note)
+    try:
+        chat.say("How far is Pluto?")
+        update()  # makes the model known to the database
+        chat.say("What is the weather on Neptune?")
+        first, texts = update()
+        again, same = update()
+    finally:
+        event.remove(engine, "begin", note)
+    assert (first, again) == (2, 1)
+    assert held == [0, 0]
+    assert same == texts
+    assert engine.pool.checkedout() == 0
+
+
 def test_what_is_shown_is_noted_as_used_once_a_message(memory: MemoryManager, chat: Chat) -> None:
     shown = memory.archival.insert("Greta keeps bees near Lund.").id
     memory.archival.insert("The boiler hums at night.")

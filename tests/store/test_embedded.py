@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -26,6 +27,7 @@ import sqlalchemy as sa
 from mira_ltmemory.errors import EmbeddedServerError
 from mira_ltmemory.store import embedded
 from mira_ltmemory.store.embedded import EmbeddedServer, default_data_dir
+from mira_ltmemory.store.embedded import process as server_process
 from mira_ltmemory.store.embedded.cluster import _INIT_MARKER
 from mira_ltmemory.store.embedded.process import _postmaster
 from mira_ltmemory.store.embedded.server import _held
@@ -191,6 +193,31 @@ def test_settings(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         query(server, "select 'a private word' from missing_table")
     server.stop()
     assert "private word" not in (data / "log/server.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("size", "memory", "limit", "expected"),
+    [
+        (0, 16 << 30, "max", 128 << 20),
+        (800 << 20, 16 << 30, "max", 1200 << 20),
+        (80 << 30, 16 << 30, "max", 2 << 30),
+        (80 << 30, 512 << 30, "max", 4 << 30),
+        (80 << 30, 512 << 30, str(4 << 30), 512 << 20),
+        (80 << 30, 16 << 30, str(256 << 20), 128 << 20),
+    ],
+)
+def test_buffers_grow_with_the_data_as_far_as_memory_goes(
+    tmp: Path, monkeypatch: pytest.MonkeyPatch, size: int, memory: int, limit: str, expected: int
+) -> None:
+    table = tmp / "pg" / "base" / "5" / "16384"
+    table.parent.mkdir(parents=True)
+    with table.open("wb") as file:
+        file.truncate(size)  # a hole: it takes no space
+    (tmp / "memory.max").write_text(limit)
+    monkeypatch.setattr(server_process, "_CGROUP_LIMIT", tmp / "memory.max")
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=memory))
+    assert server_process.shared_buffers(tmp / "pg") == expected
+    assert server_process.shared_buffers(tmp / "nowhere") == 128 << 20
 
 
 @pytest.mark.parametrize("moment", ["PG_VERSION", "global/pg_control", "base/5"])

@@ -23,7 +23,7 @@ class ActiveEntities:
 
     def current(self) -> Sequence[EntityBrief]:
         """At most 12 of them, the most active first. Raises ``StoreError``."""
-        with self._lock:
+        with self._lock, self._store.reading():
             with self._store.read() as unit:
                 version = unit.journal.last_edit_id()
             if self._kept is None or self._kept[0] != version:

@@ -15,9 +15,11 @@ from datetime import datetime
 from uuid import UUID
 
 from mira_ltmemory.protocols import Filter, Hit, IncomingMessage, Kind
+from mira_ltmemory.services.context.core import CoreBlocks
 from mira_ltmemory.services.context.live import LiveConversation, as_query, last_of_user
 from mira_ltmemory.services.search import Searcher
 from mira_ltmemory.services.search.query import telling
+from mira_ltmemory.services.search.searcher import EmbeddedQuery
 from mira_ltmemory.store.context import SourceMessage
 from mira_ltmemory.store.unit_of_work import SqlUnitOfWork, Store
 
@@ -52,8 +54,11 @@ class RelevantMemories:
     ``least`` is the probability of being relevant below which a memory is not shown.
     """
 
-    def __init__(self, store: Store, searcher: Searcher, live: LiveConversation, *, least: float) -> None:
+    def __init__(
+        self, store: Store, searcher: Searcher, core: CoreBlocks, live: LiveConversation, *, least: float
+    ) -> None:
         self._store = store
+        self._core = core
         self._searcher = searcher
         self._live = live
         self._least = least
@@ -67,16 +72,19 @@ class RelevantMemories:
         if asked is None:
             return ()
         key = (asked.conversation_id, asked.external_id, asked.content)
-        with self._lock:
+        with self._lock, self._store.reading():
             kept = self._kept if self._kept is not None and self._kept.key == key else None
+            query = as_query(asked.content)
+            # First of all: while the model works no transaction is held.
+            embedded = self._searcher.embed(query) if kept is None and telling(query, ()) else None
             with self._store.read() as unit:
                 version = unit.journal.last_edit_id()
                 if kept is not None and kept.version == version:
                     return kept.memories
-                memories = None if kept is None else _still(unit, kept.memories, self._store.clock.now())
-                kinds = unit.context.kinds() if kept is None else []
-            if memories is None:
-                memories = self._look(asked, messages, kinds)
+                if kept is not None:
+                    memories = _still(unit, kept.memories, self._store.clock.now())
+                else:
+                    memories = self._look(unit, query, embedded, messages)
             self._kept = _Kept(key, version, memories)
             return memories
 
@@ -86,9 +94,8 @@ class RelevantMemories:
             self._kept = None
 
     def _look(
-        self, asked: IncomingMessage, live: Sequence[IncomingMessage], kinds: Sequence[Kind]
+        self, unit: SqlUnitOfWork, query: str, embedded: EmbeddedQuery | None, live: Sequence[IncomingMessage]
     ) -> tuple[Memory, ...]:
-        query = as_query(asked.content)
         if not telling(query, ()):
             return ()
         # The live messages are among the nearest, and do not count.
@@ -96,17 +103,16 @@ class RelevantMemories:
         width, wanted = WIDTH + seen_anyway, LOOKED_AT + seen_anyway
         hits = [
             hit
-            for kind in kinds
-            for hit in self._searcher.search(kind, query, Filter(), wanted, width=width).hits
+            for kind in unit.context.kinds()
+            for hit in self._searcher.search(kind, query, Filter(), wanted, width=width, embedded=embedded).hits
             if is_likely(hit, self._least)
         ]
         if not hits:
             return ()
         hits.sort(key=lambda hit: (-likelihood(hit), -hit.said_at.timestamp(), str(hit.id)))
-        with self._store.read() as unit:
-            seen = _ids(unit, live)
-            texts = [_folded(block.content) for block in unit.blocks.all()]
-            behind = unit.context.messages_behind([hit.id for hit in hits if hit.kind is Kind.PASSAGE])
+        seen = _ids(unit, live)
+        texts = [_folded(block.content) for block in self._core.current()]
+        behind = unit.context.messages_behind([hit.id for hit in hits if hit.kind is Kind.PASSAGE])
         texts += [_folded(message.content) for message in live]
         return tuple(_chosen(hits, behind, seen, texts))
 

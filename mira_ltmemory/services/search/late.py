@@ -30,6 +30,7 @@ UNTOLD = STOP_WORDS | frozenset(_CONTRACTED.split())
 """Words whose tokens are not kept, of texts and queries alike: frequent ones, and what is left of contractions."""
 
 _SCALE = 127.0
+_UNTHREADED = 200_000  # multiplications; OpenBLAS works in the calling thread up to 262,144
 _SHORT_WORDS = 60.0
 _PREVIOUS, _OWN_PREVIOUS, _NEXT = 0.8, 0.7, 0.7
 _ANY_WORD = 0.3  # the weight of a word that tells no candidate from another
@@ -58,10 +59,23 @@ def word_matches(late: Late, rows: int) -> Numbers:
     found[table.places] = 0.0
     filled = table.sizes > 0
     if filled.any():
-        products = table.vectors.astype(np.float32) @ (late.query.T.astype(np.float32) / _SCALE**2)
+        products = _products(table.vectors, late.query.astype(np.float32) / _SCALE**2)
         starts = np.cumsum(table.sizes) - table.sizes
         found[table.places[filled]] = np.maximum.reduceat(products, starts[filled])
     return found
+
+
+def _products(tokens: NDArray[np.int8], query: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Inner products ``(tokens, words)``, in pieces that are too small for numpy to wake threads of its own for.
+
+    Those wait in a loop for more work, and take the second core from the database.
+    """
+    wide = np.ascontiguousarray(np.resize(query, (max(2, len(query)), query.shape[1])).T)  # one alone wakes them sooner
+    found = np.empty((len(tokens), wide.shape[1]), np.float32)
+    step = max(8, _UNTHREADED // wide.size)
+    for start in range(0, len(tokens), step):
+        np.matmul(tokens[start : start + step].astype(np.float32), wide, out=found[start : start + step])
+    return found[:, : len(query)]
 
 
 def token_match(late: Late, found: Candidates, rough: Callable[[], Numbers]) -> Numbers | None:

@@ -108,15 +108,17 @@ class Searcher:
         *,
         min_cosine: float | None = None,
         width: int | None = None,
+        embedded: EmbeddedQuery | None = None,
     ) -> SearchResult:
         """Find rows by words and meaning, best first, at most ``limit`` of those that pass the filter.
 
         Any string is a query. A blank one lists the newest rows that pass. ``min_cosine`` leaves out rows that are
         known to be less similar. ``width`` asks for a quick search among so many candidates of each source, without
-        what stands beside them, and with the query embedded as it is. Raises ``InvalidArgument`` for a limit below 1
-        or above 1,000 and for a filter that rows of this kind cannot have, and ``StoreError``.
+        what stands beside them, and with the query embedded as it is: ``embedded``, where `embed` did that already.
+        Raises ``InvalidArgument`` for a limit below 1 or above 1,000 and for a filter that rows of this kind cannot
+        have, and ``StoreError``.
         """
-        asked = self.prepare(kind, query, filter, limit, width)
+        asked = self.prepare(kind, query, filter, limit, width, embedded)
         if asked is None:
             return self._newest(kind, filter, limit)
         with self._store.read() as unit:
@@ -128,6 +130,7 @@ class Searcher:
         result = as_result(kind, asked, found, ranking, chosen, details, judged)
         if again is None:
             return result
+        self._store.rest()  # another model's work
         hits, notes = again.apply(query, result.hits)
         return replace(result, hits=hits[:limit], notes=(*result.notes, *notes))
 
@@ -153,18 +156,25 @@ class Searcher:
             self._centres[kind] = found.centre
         return found, rank(found, asked.read, asked.late(unit, found))
 
-    def prepare(self, kind: Kind, query: str, filter: Filter, limit: int, width: int | None = None) -> Prepared | None:
+    def embed(self, query: str) -> EmbeddedQuery | None:
+        """Embed a query as it is, for quick searches; none where words must do."""
+        asked = _readable(query)
+        return self._embeddings.embed_query(asked) if self._embeddings is not None and asked else None
+
+    def prepare(
+        self, kind: Kind, query: str, filter: Filter, limit: int, width: int | None = None,
+        embedded: EmbeddedQuery | None = None,
+    ) -> Prepared | None:  # fmt: skip
         """Read and embed a query; none for a blank one. Raises ``InvalidArgument`` for the limit."""
         if not 1 <= limit <= MAX_LIMIT:
             raise InvalidArgument(f"limit must be between 1 and {MAX_LIMIT:,}, not {limit}.")
-        asked = query[:MAX_QUERY_CHARS].replace("\0", " ").encode("utf-8", "replace").decode("utf-8").strip()
+        asked = _readable(query)
         if not asked:
             return None
         notes = [CUT] if len(query) > MAX_QUERY_CHARS else []
         read = self.read(kind, asked)
         # Embedded outside of transactions: no connection is held while the model works.
-        embedded = None
-        if self._embeddings is not None:
+        if embedded is None and self._embeddings is not None:
             embedded = self._embeddings.embed_query(read.rewritten if width is None else asked)
         if embedded is None:
             notes.append(WORDS_ONLY)
@@ -221,19 +231,20 @@ class Searcher:
         return SearchResult(hits=hits, total=total, notes=(NEWEST,))
 
 
+def _readable(query: str) -> str:
+    """As much of a query as is read, without what cannot be stored."""
+    return query[:MAX_QUERY_CHARS].replace("\0", " ").encode("utf-8", "replace").decode("utf-8").strip()
+
+
 def in_order(found: Candidates, ranking: Ranking, min_cosine: float | None) -> list[int]:
     """Indexes of the rows that may be shown, best first; the newest first among equals, then by id."""
     shown = np.flatnonzero(found.eligible)
     if min_cosine is not None:
         shown = shown[~(found.cosine[shown] < min_cosine)]
-    return sorted(
-        shown.tolist(),
-        key=lambda index: (
-            -round(float(ranking.scores[index]), 9),
-            -found.rows[index].said_at.timestamp(),
-            found.rows[index].id,
-        ),
-    )
+    rows = [found.rows[index] for index in shown.tolist()]
+    moments = np.array([row.said_at.timestamp() for row in rows], dtype=np.float64)
+    order = np.lexsort((np.array([row.id for row in rows], dtype=str), -moments, -np.round(ranking.scores[shown], 9)))
+    return [int(index) for index in shown[order]]
 
 
 def as_result(
@@ -289,4 +300,5 @@ def as_hit(kind: Kind, row: Details, score: float, features: dict[str, float], p
         valid_from=row.valid_from,
         valid_until=row.valid_until,
         confidence=row.confidence,
+        conflicts=row.conflicts,
     )

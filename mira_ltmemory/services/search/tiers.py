@@ -32,6 +32,10 @@ class TieredSearcher:
         self, kind: Kind, query: str, filter: Filter, limit: int, *, min_cosine: float | None = None
     ) -> SearchResult:
         """Find rows by words and meaning, best first, at most ``limit``. Raises as `Searcher.search` does."""
+        with self._store.reading():
+            return self._search(kind, query, filter, limit, min_cosine)
+
+    def _search(self, kind: Kind, query: str, filter: Filter, limit: int, min_cosine: float | None) -> SearchResult:
         unknown = set(filter.tiers) - {HOT, COLD}
         if unknown:
             raise InvalidArgument(f"tiers must be among 'hot' and 'cold', not {sorted(unknown)[0]!r}.")

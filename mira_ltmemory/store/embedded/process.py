@@ -37,6 +37,25 @@ _SETTINGS = {
     "log_error_verbosity": "terse",
 }
 
+_MB = 1 << 20
+_LEAST_BUFFERS, _MOST_BUFFERS, _MEMORY_SHARE = 128 * _MB, 4096 * _MB, 8
+_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
+
+def shared_buffers(data_dir: Path) -> int:
+    """Bytes of pages that a server of this data is to keep at hand: all of it, up to an eighth of the memory.
+
+    With Postgres' own 128 MB, a search of a large vector index reads thousands of pages from files each time. For
+    little data more would only make the start longer.
+    """
+    memory = int(psutil.virtual_memory().total)
+    with contextlib.suppress(OSError, ValueError):  # a container's limit, where there is one
+        memory = min(memory, int(_CGROUP_LIMIT.read_text()))
+    size = 0
+    with contextlib.suppress(OSError):
+        size = sum(file.stat().st_size for file in data_dir.glob("base/*/*"))
+    return max(_LEAST_BUFFERS, min(size + size // 2, memory // _MEMORY_SHARE, _MOST_BUFFERS))
+
 
 def _socket_dir(data_dir: Path, account: Account) -> Path:
     """Use the data directory, or a private one in /tmp where that is too long or would need quoting."""
@@ -173,7 +192,8 @@ def _launch(data_dir: Path, account: Account, deadline: float) -> psutil.Process
     log = data_dir / _LOG
     if log.is_file() and log.stat().st_size > _LOG_BYTES:
         log.replace(log.with_name(f"{log.name}.1"))
-    settings = {**_SETTINGS, "unix_socket_directories": str(socket_dir)}
+    buffers = f"{shared_buffers(data_dir) // _MB}MB"
+    settings = {**_SETTINGS, "shared_buffers": buffers, "unix_socket_directories": str(socket_dir)}
     command = [str(bin_dir / "postgres"), "-D", str(data_dir)]
     command += [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     # Through a shell of that account, which leaves the server an orphan and opens the log with its rights. Not pg_ctl:

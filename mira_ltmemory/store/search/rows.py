@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 import numpy as np
 
-from mira_ltmemory.protocols import Filter, Kind
+from mira_ltmemory.protocols import Conflicting, Filter, Kind
 from mira_ltmemory.store.postings import Corpus, Scores, bm25, counts_in, counts_of
 from mira_ltmemory.store.rows import Rows
 from mira_ltmemory.store.search import scope as scope_module
@@ -66,13 +66,14 @@ _DETAILS = {
     Kind.MESSAGE: """
         SELECT r.id, r.content, r.said_at, r.origin, r.role, r.speaker, r.external_id,
             c.external_id AS conversation, NULL AS tags, NULL AS category, NULL AS valid_from, NULL AS valid_until,
-            NULL AS confidence
+            NULL AS confidence, false AS disputed
         FROM ltmemory.messages r JOIN ltmemory.conversations c ON c.user_id = r.user_id AND c.id = r.conversation_id
         WHERE r.user_id = :user_id AND r.id = ANY(CAST(:ids AS uuid[]))
     """,
     Kind.PASSAGE: """
         SELECT r.id, r.content, r.said_at, r.origin, NULL AS role, NULL AS speaker, NULL AS external_id,
-            NULL AS conversation, r.tags, r.category, r.valid_from, r.valid_until, r.confidence
+            NULL AS conversation, r.tags, r.category, r.valid_from, r.valid_until, r.confidence,
+            r.metadata ? 'conflicts' AS disputed
         FROM ltmemory.passages r WHERE r.user_id = :user_id AND r.id = ANY(CAST(:ids AS uuid[]))
     """,
 }
@@ -101,8 +102,7 @@ class CandidateQuery:
     centre: Centre | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A row that a ranking looks at. ``excerpt`` is the beginning of its content; ids are written as text.
 
     One that is not ``eligible`` stands beside a candidate and may not be shown: it is there for its features.
@@ -117,7 +117,7 @@ class Candidate:
     speaker: str | None = None
     conversation_id: str | None = None
     position: int | None = None
-    tags: tuple[str, ...] = ()
+    tags: Sequence[str] = ()
     content_hash: str = ""
 
 
@@ -159,7 +159,7 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """A row as it is shown. ``conversation`` and ``external_id`` are the host's ids."""
+    """A row as it is shown. ``conversation`` and ``external_id`` are the host's ids; ``conflicts`` contradict it."""
 
     id: UUID
     content: str
@@ -174,6 +174,7 @@ class Details:
     valid_from: datetime | None = None
     valid_until: datetime | None = None
     confidence: float | None = None
+    conflicts: tuple[Conflicting, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,11 +226,14 @@ class SearchRows(Rows):
 
     def details(self, kind: Kind, ids: Sequence[UUID | str]) -> dict[str, Details]:
         """Rows in full, by id as text; rows that are gone are left out."""
-        rows = self.execute(_DETAILS[kind], ids=[str(id) for id in ids])
+        rows = self.execute(_DETAILS[kind], ids=[str(id) for id in ids]).all()
+        disputed = [row.id for row in rows if row.disputed]
+        against = self._unit.consolidation.conflicts(disputed) if disputed else {}
         return {
             str(row.id): Details(
                 row.id, row.content, row.said_at, row.origin, row.role, row.speaker, row.conversation,
                 row.external_id, tuple(row.tags or ()), row.category, row.valid_from, row.valid_until, row.confidence,
+                against.get(row.id, ()),
             )
             for row in rows
         }  # fmt: skip
@@ -390,7 +394,7 @@ def _place(row: Any) -> tuple[str, int, str]:
 def _candidate(row: Any) -> Candidate:
     return Candidate(
         row.id, row.excerpt, row.said_at, row.origin, row.eligible, row.role, row.speaker,
-        row.conversation_id, row.position, tuple(row.tags or ()), row.content_hash,
+        row.conversation_id, row.position, row.tags or (), row.content_hash,
     )  # fmt: skip
 
 

@@ -138,29 +138,47 @@ class VectorSide:
         """Which ``v`` belong to this side: constants, because a partial index wants them."""
         return f"v.user_id = :user_id AND v.kind = '{kind.value}' AND v.model_id = {self.model_id}"
 
-    def nearest(self, kind: Kind, passes: str) -> str:
-        """Select the ids nearest to the query with their place, at most ``:nearest``."""
+    @property
+    def usual(self) -> str:
+        """The inner product of ``v`` and the usual vector."""
+        return f"-({self.cast('v.embedding')} <#> {self.cast(':mean')})"
+
+    def nearest(self, kind: Kind, passes: str, *, usual: bool = False) -> str:
+        """Select the ids nearest to the query with their place, at most ``:nearest``.
+
+        ``distance`` and, where asked for, ``usual`` come along where they are known by then; else they are null.
+        """
         if self.plan is Plan.GIVEN:
-            return "SELECT u.id, u.place FROM unnest(CAST(:nearest_ids AS uuid[])) WITH ORDINALITY AS u (id, place)"
+            return (
+                "SELECT u.id, u.place, NULL::float8 AS distance, NULL::float8 AS usual "
+                "FROM unnest(CAST(:nearest_ids AS uuid[])) WITH ORDINALITY AS u (id, place)"
+            )
         match = "r.user_id = :user_id AND r.id = v.row_id AND r.content_hash = v.content_hash"
         if self.plan is Plan.INDEX:
             # A scalar sub-select: of a join on two columns the planner expects one row, and gives up the index.
             current = f"(SELECT true FROM {TABLES[kind]} r WHERE {match} AND {passes})"
-            own = f"SELECT v.row_id AS id FROM ltmemory.vectors v WHERE {self.of(kind)} AND {current}"
-            found = f"{own} ORDER BY {self.distance} LIMIT :nearest"
+            found = (
+                f"SELECT v.row_id AS id, {self.distance} AS distance, "
+                f"{self.usual if usual else 'NULL::float8'} AS usual FROM ltmemory.vectors v "
+                f"WHERE {self.of(kind)} AND {current} ORDER BY {self.distance} LIMIT :nearest"
+            )
         else:
-            found = self.among(kind, f"SELECT r.id, r.content_hash FROM {TABLES[kind]} r WHERE {_OWN} AND {passes}")
-        return f"SELECT id, row_number() OVER () AS place FROM ({found}) f"
+            rows = f"SELECT r.id, r.content_hash FROM {TABLES[kind]} r WHERE {_OWN} AND {passes}"
+            found = f"SELECT a.id, a.distance, NULL::float8 AS usual FROM ({self.among(kind, rows)}) a"
+        return f"SELECT id, row_number() OVER () AS place, distance, usual FROM ({found}) f"
 
     def among(self, kind: Kind, rows: str) -> str:
-        """Select the ids of ``rows`` (of ``id`` and ``content_hash``) nearest to the query, comparing every one."""
+        """Select the ids of ``rows`` (of ``id`` and ``content_hash``) nearest to the query, comparing every one.
+
+        Each comes with its ``distance``.
+        """
         same = "v.row_id = r.id AND v.content_hash = r.content_hash"
         # OFFSET 0 keeps the planner from answering the outer order with the approximate index.
         every = (
             f"SELECT v.row_id AS id, {self.distance} AS distance FROM ({rows}) r "
             f"JOIN ltmemory.vectors v ON {same} WHERE {self.of(kind)} OFFSET 0"
         )
-        return f"SELECT id FROM ({every}) e ORDER BY distance LIMIT :nearest"
+        return f"SELECT id, distance FROM ({every}) e ORDER BY distance LIMIT :nearest"
 
 
 def candidates(
@@ -173,43 +191,63 @@ def candidates(
     ``from_N``, ``to_N``, ``in_range`` and ``per_range``; with ``reach``, neighbours on either side of a message,
     ``around``: how many of the best of each source have them. ``terms`` says whether the packed terms come along.
     """
+    # What a source knows comes along, so that it is not looked up again.
+    counted = "NULL::int AS document, NULL::int AS length" if terms else "d.document, d.length"
     parts = [
-        "SELECT d.row_id AS id, f.place, false AS near "
+        f"SELECT d.row_id AS id, f.place, false AS near, {counted}, NULL::float8 AS distance, NULL::float8 AS usual "
         "FROM unnest(CAST(:documents AS int[])) WITH ORDINALITY AS f (document, place) "
         "JOIN ltmemory.word_documents d ON d.user_id = :user_id AND d.kind = :kind_number AND d.document = f.document"
     ]
     if vectors is not None:
-        parts.append(f"SELECT id, place, true FROM ({vectors.nearest(kind, passes)}) n")
-    parts += [f"SELECT id, place, false FROM ({_in_range(kind, passes, vectors, n)}) t" for n in range(ranges)]
-    usual = f"-({vectors.cast('v.embedding')} <#> {vectors.cast(':mean')})" if vectors is not None else "NULL::real"
+        parts.append(
+            f"SELECT id, place, true, NULL, NULL, distance, usual FROM ({vectors.nearest(kind, passes, usual=True)}) n"
+        )
+    unknown = "NULL, NULL, NULL, NULL"
+    parts += [
+        f"SELECT id, place, false, {unknown} FROM ({_in_range(kind, passes, vectors, n)}) t" for n in range(ranges)
+    ]
     near = _neighbours(reach) if kind is Kind.MESSAGE and reach else ""
-    beside = "UNION ALL SELECT id, false, step = 1, false FROM near" if near else ""
+    beside = f"UNION ALL SELECT id, false, step = 1, false, {unknown} FROM near" if near else ""
+    known = "max(document) AS document, max(length) AS length, max(distance) AS distance, max(usual) AS usual"
     # One round trip for both: the setting holds for the transaction.
     effort = f"SET LOCAL hnsw.ef_search = {int(vectors.effort)};" if vectors and vectors.plan is Plan.INDEX else ""
     return f"""{effort}
     WITH base AS MATERIALIZED (
-        SELECT id, min(place) AS place, bool_or(near) AS near FROM ({
+        SELECT id, min(place) AS place, bool_or(near) AS near, {known} FROM ({
         " UNION ALL ".join(f"({part})" for part in parts)
     }) p GROUP BY id
     ){near}, chosen AS (
-        SELECT id, bool_or(central) AS central, bool_or(direct) AS direct, bool_or(near) AS near
-        FROM (SELECT id, {"place <= :around" if near else "false"} AS central, true AS direct, near FROM base {
-        beside
-    }) c GROUP BY id
+        SELECT id, bool_or(central) AS central, bool_or(direct) AS direct, bool_or(near) AS near, {known}
+        FROM (
+            SELECT id, {"place <= :around" if near else "false"} AS central, true AS direct, near,
+                document, length, distance, usual
+            FROM base {beside}
+        ) c GROUP BY id
     )
     SELECT CAST(r.id AS text) AS id, CAST(r.content_hash AS text) AS content_hash,
         left(r.content, :excerpt) AS excerpt, r.said_at, r.origin, {_COLUMNS[kind]},
-        c.central, c.near, c.direct AND ({passes}) AS eligible, d.document, d.length,
-        {"d.terms" if terms else "NULL AS terms"}, {"1 - " + vectors.distance if vectors else "NULL::real"} AS cosine,
-        {usual} AS usual
-    FROM chosen c JOIN {TABLES[kind]} r ON r.user_id = :user_id AND r.id = c.id
-    LEFT JOIN ltmemory.word_documents d ON d.user_id = :user_id AND d.kind = :kind_number AND d.row_id = c.id
-    {
-        f"LEFT JOIN ltmemory.vectors v ON {vectors.of(kind)} AND v.row_id = r.id AND v.content_hash = r.content_hash"
-        if vectors
-        else ""
+        c.central, c.near, c.direct AND ({passes}) AS eligible, coalesce(c.document, d.document) AS document,
+        coalesce(c.length, d.length) AS length, {"d.terms" if terms else "NULL AS terms"}, {
+        _MEANING if vectors else _NONE
     }
+    FROM chosen c JOIN {TABLES[kind]} r ON r.user_id = :user_id AND r.id = c.id
+    LEFT JOIN LATERAL (
+        SELECT * FROM ltmemory.word_documents WHERE c.document IS NULL AND user_id = :user_id AND kind = :kind_number
+            AND row_id = c.id OFFSET 0
+    ) d ON true
+    {_vector_of(kind, vectors) if vectors else ""}
     """
+
+
+_MEANING = "1 - coalesce(c.distance, v.distance) AS cosine, coalesce(c.usual, v.usual) AS usual"
+_NONE = "NULL::real AS cosine, NULL::real AS usual"
+
+
+def _vector_of(kind: Kind, vectors: VectorSide) -> str:
+    return f"""LEFT JOIN LATERAL (
+        SELECT {vectors.distance} AS distance, {vectors.usual} AS usual FROM ltmemory.vectors v
+        WHERE c.usual IS NULL AND {vectors.of(kind)} AND v.row_id = r.id AND v.content_hash = r.content_hash OFFSET 0
+    ) v ON true"""
 
 
 def _in_range(kind: Kind, passes: str, vectors: VectorSide | None, number: int) -> str:

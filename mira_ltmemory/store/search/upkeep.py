@@ -186,6 +186,8 @@ class IndexUpkeep:
             connection.exec_driver_sql(f"COMMENT ON INDEX ltmemory.{state.name} IS '{quoted}'")
 
     def _build(self, connection: Connection, state: IndexState) -> str:
+        # Right after an import nobody has counted yet, and a build with too little memory takes fifty times as long.
+        connection.exec_driver_sql("ANALYZE ltmemory.vectors")
         rows = int(connection.execute(_VECTOR_ROWS).scalar() or 0)
         statement = index_definition(state.model_id, state.kind, state.dimension, settings_for(rows), concurrently=True)
         told = f"built {state.name}"
