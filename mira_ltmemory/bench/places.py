@@ -1,15 +1,17 @@
-"""A memory of its own for a measurement: an embedded Postgres in a new directory, gone afterwards."""
+"""Memories for measurements: an embedded Postgres in a directory of its own, gone afterwards or kept."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from mira_ltmemory.composition import MemoryManager, open_memory
+from mira_ltmemory.config import MemoryConfig
+from mira_ltmemory.protocols import Embedder
 
 USER = "bench"
 
@@ -45,3 +47,18 @@ def kept_memory(settings: Mapping[str, Any], directory: Path) -> Iterator[Memory
         yield memory
     finally:
         memory.close()
+
+
+def users_of(memory: MemoryManager, embedder: Embedder) -> Callable[[int], MemoryManager]:
+    """The memory of a generated user by number, on the same database; it remembers no vector of a query."""
+    made: dict[int, MemoryManager] = {}
+
+    def one(number: int) -> MemoryManager:
+        if number not in made:
+            own: dict[str, Any] = {"user_name": f"bench-{number}", "user_id": None, "core_memory_blocks": {}}
+            own["embedding_cache_size"] = 0
+            settings = MemoryConfig(**{**memory.settings.model_dump(exclude_unset=True), **own})
+            made[number] = MemoryManager(settings, memory.database, clock=memory.clock, embedder=embedder)
+        return made[number]
+
+    return one

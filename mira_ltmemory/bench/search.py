@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,9 +22,9 @@ from sqlalchemy import Connection
 from mira_ltmemory.bench.generated import Generator, Question, sizes
 from mira_ltmemory.bench.loading import load
 from mira_ltmemory.bench.measuring import Timing, alternate
-from mira_ltmemory.bench.places import kept_memory, temporary_memory
+from mira_ltmemory.bench.places import kept_memory, temporary_memory, users_of
+from mira_ltmemory.bench.raw import NEAREST, RawQueries, vector_literal
 from mira_ltmemory.composition import MemoryManager
-from mira_ltmemory.config import MemoryConfig
 from mira_ltmemory.protocols import Filter, Kind, Origin, Progress, TokenEmbedder, no_progress
 from mira_ltmemory.services.index_upkeep import WANTED_RECALL
 from mira_ltmemory.services.search import Searcher
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 KIND = Kind.PASSAGE
 EFFORTS = (40, 60, 80, 100, 120, 150, 200, 300, 400, 600, 800)
-NEAREST = 10
 
 FILTERS: dict[str, Filter] = {
     "tag on half of the rows": Filter(tags=("half",)),
@@ -133,11 +132,11 @@ def measure(
 ) -> SearchReport:  # fmt: skip
     """Generate, load, build and measure. Raises ``ConfigError`` and ``StoreError``."""
     with ExitStack() as stack:
-        memory = stack.enter_context(_place(settings, keep))
+        memory = stack.enter_context(kept_memory(settings, keep) if keep is not None else temporary_memory(settings))
         planted = PlantedEmbedder(_real_model(memory))
         generator = Generator(rows, planted.model.dimension, seed)
         people = list(enumerate(sizes(rows, users)))
-        everyone = _everyone(memory, planted)
+        everyone = users_of(memory, planted)
         _fill(everyone, generator, people, keep, progress)
         report = SearchReport(rows, users)
         asked = generator.questions(0, rows, questions)
@@ -159,30 +158,6 @@ def measure(
 def _real_model(memory: MemoryManager) -> TokenEmbedder:
     assert isinstance(memory.embedder, TokenEmbedder), "the benchmark needs the embedding model"
     return memory.embedder
-
-
-@contextmanager
-def _place(settings: dict[str, Any], keep: Path | None) -> Iterator[MemoryManager]:
-    if keep is None:
-        with temporary_memory(settings) as memory:
-            yield memory
-        return
-    with kept_memory(settings, keep) as memory:
-        yield memory
-
-
-def _everyone(memory: MemoryManager, embedder: PlantedEmbedder) -> Callable[[int], MemoryManager]:
-    """The memory of a generated user by number, on the same database, with the planted model."""
-    made: dict[int, MemoryManager] = {}
-
-    def one(number: int) -> MemoryManager:
-        if number not in made:
-            name: dict[str, Any] = {"user_name": f"bench-{number}", "user_id": None, "core_memory_blocks": {}}
-            settings = MemoryConfig(**{**memory.settings.model_dump(exclude_unset=True), **name})
-            made[number] = MemoryManager(settings, memory.database, clock=memory.clock, embedder=embedder)
-        return made[number]
-
-    return one
 
 
 def _model_id(memory: MemoryManager) -> int:
@@ -224,7 +199,7 @@ def _compare(
     """Recall of our vector part, of the raw query with as much effort as gives the same, and the time of all."""
     cursor = owner.connection.cursor()
     dimension, model_id, user = len(asked[0].vector), _model_id(memory), memory.store.user_id
-    raw = _Raw(cursor, dimension, model_id)
+    raw = RawQueries(cursor, dimension, model_id)
     exact, whole = [], []
     sample = asked[: max(10, min(len(asked), 50))]
     for number, each in enumerate(sample):
@@ -253,12 +228,10 @@ def _compare(
 
 
 def _search(memory: MemoryManager, text: str, wanted: Filter) -> Any:
-    memory.embeddings.forget()  # else the query's vector would be known
     return memory.archival.search(text, wanted, NEAREST)
 
 
 def _embed(memory: MemoryManager, text: str) -> object:
-    memory.embeddings.forget()
     return memory.embeddings.embed_query(text)
 
 
@@ -287,7 +260,7 @@ def _filtered(memory: MemoryManager, name: str, wanted: Filter, asked: list[Ques
     shares = []
     for each in some[:5]:
         with memory.store.read() as unit:
-            found = unit.search.execute(near, vector=_literal(each.vector), nearest=NEAREST, **passes.parameters)
+            found = unit.search.execute(near, vector=vector_literal(each.vector), nearest=NEAREST, **passes.parameters)
             true = [float(row.distance) for row in found]
         if true:
             shares.append(_share(_near(memory, each.vector, wanted), true))
@@ -304,7 +277,7 @@ def _smallest(
     asked = generator.questions(number, rows, 20)
     _plant(among, embedder, asked)
     with temporary_memory(settings) as place:
-        alone = _everyone(place, embedder)(number)
+        alone = users_of(place, embedder)(number)
         load(place.database, lambda _: alone.store, generator, [who], _model_id(alone), no_progress)
         alone.indexes.build()
         same = sum(_answers(among, each.text) == _answers(alone, each.text) for each in asked)
@@ -331,40 +304,6 @@ def _build_guide(owner: Connection, dimension: int, model_id: int, progress: Pro
     progress("the guide's index", 1, 1)
 
 
-class _Raw:
-    """Queries of the raw vectors, by a bare cursor of the owner: no user, no words, nothing but pgvector."""
-
-    def __init__(self, cursor: Any, dimension: int, model_id: int) -> None:
-        self._cursor = cursor
-        self._of = f"FROM ltmemory.vectors WHERE model_id = {model_id} AND kind = '{KIND.value}'"
-        self._half = f"(embedding::halfvec({dimension}) <=> %s::halfvec({dimension}))"
-        self._full = f"(embedding::vector({dimension}) <=> %s::vector({dimension}))"
-        cursor.execute("SET ivfflat.probes = 1; SET hnsw.iterative_scan = off; SET plan_cache_mode = auto")
-
-    def effort(self, ef_search: int) -> None:
-        self._cursor.execute(f"SET hnsw.ef_search = {int(ef_search)}")
-
-    def nearest(self, vector: Vectors) -> list[float]:
-        return self._distances(self._half, vector)
-
-    def guide(self, vector: Vectors) -> list[float]:
-        return self._distances(self._full, vector)
-
-    def exact(self, vector: Vectors, limit: int) -> list[tuple[float, str]]:
-        # OFFSET 0 keeps the planner from answering with the approximate index.
-        every = f"SELECT {self._half} AS distance, user_id {self._of} OFFSET 0"
-        statement = f"SELECT distance, user_id::text FROM ({every}) e ORDER BY distance LIMIT {int(limit)}"
-        self._cursor.execute(statement, (_literal(vector),))
-        return [(float(distance), of) for distance, of in self._cursor.fetchall()]
-
-    def _distances(self, distance: str, vector: Vectors) -> list[float]:
-        literal = _literal(vector)
-        # The id is what a search would be after; the distance comes along to compare answers by.
-        statement = f"SELECT row_id, {distance} {self._of} ORDER BY {distance} LIMIT {NEAREST}"
-        self._cursor.execute(statement, (literal, literal))
-        return [float(row[1]) for row in self._cursor.fetchall()]
-
-
 def _mean_share(found: Sequence[Sequence[float]], true: Sequence[Sequence[float]]) -> float:
     shares = [_share(near, right) for near, right in zip(found, true, strict=True) if right]
     return sum(shares) / max(1, len(shares))
@@ -373,7 +312,3 @@ def _mean_share(found: Sequence[Sequence[float]], true: Sequence[Sequence[float]
 def _share(found: Sequence[float], true: Sequence[float]) -> float:
     """The share of the true neighbours that were found, by distance: texts that are said twice are equally near."""
     return sum(distance <= true[-1] + _NOISE for distance in found[: len(true)]) / len(true)
-
-
-def _literal(vector: Vectors) -> str:
-    return "[" + ",".join(f"{number:.6g}" for number in vector.tolist()) + "]"

@@ -17,17 +17,19 @@ def render(
     place: Annotated[
         Path | None, typer.Option("--in", help="Where the store is made; it is removed at the end.", show_default=False)
     ] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="Measure in what `bench search --keep` left there.", show_default=False)
+    ] = None,
 ) -> None:
     """Fill a memory, and print what an update of the whole prompt costs beside a raw vector query."""
     from mira_ltmemory.bench import rendering as bench
     from mira_ltmemory.bench.measuring import machine
-    from mira_ltmemory.bench.places import temporary_memory
 
     target: Target = context.obj
     screen = console()
-    with temporary_memory(target.settings, place) as opened:
-        with bars(screen) as progress:
-            prepared = bench.prepare(opened, rows, max(20, rounds), progress)
-        measured = bench.measure(prepared, opened, rounds)
+    with bars(screen) as progress:
+        opened = bench.prepared(dict(target.settings), rows, max(20, rounds), progress, place=place, keep=keep)
+        with opened as prepared:
+            measured = bench.measure(prepared, rounds)
     screen.print(machine(), markup=False)
-    screen.print(bench.table(measured, rows))
+    screen.print(bench.table(measured, prepared.rows))
