@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from mira_ltmemory.cli.common import Target, complain, console, diff_text, group, interactive, local, quoted
+from mira_ltmemory.cli.common import Target, complain, console, diff_text, fitting, group, interactive, local
 from mira_ltmemory.cli.editing import edit_in, keep, read_text, without_last_newline
 from mira_ltmemory.cli.held import confirm, dismiss, pending
 from mira_ltmemory.cli.search import show_blocks
@@ -100,22 +99,23 @@ def history(
     label: Label,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many versions to show.")] = 20,
 ) -> None:
-    """List the versions of a block, newest first; of a removed one too."""
+    """List the versions of a block, newest first, each with the change set that made it; of a removed one too."""
     target: Target = context.obj
     with target.memory() as memory:
         versions = memory.blocks.history(label, limit)
         zone = memory.settings.zone
-    table = Table("version", "change set", "when", "who", "tool", "reason", "characters", "remarks")
+    rows = []
     for each in versions:
         remarks = [] if each.undoes is None else [f"undoes {each.undoes}"]
         if each.label != label:
             remarks.append(f"was called {each.label}")
         if each.untrusted_source:
             remarks.append("untrusted")
-        cells = (each.actor, each.tool or "", each.reason or "", f"{each.used} of {each.limit}", ", ".join(remarks))
-        head = (str(each.version), str(each.change_set_id), local(each.at, zone))
-        table.add_row(*map(quoted, (*head, *cells)))
-    console().print(table)
+        by = f"{each.actor} {each.tool or ''}".strip()
+        head = (str(each.version), str(each.change_set_id), local(each.at, zone), by)
+        rows.append((*head, each.reason or "", f"{each.used} of {each.limit}", ", ".join(remarks)))
+    headers = ("no.", "set", "when", "by", "reason", "characters", "remarks")
+    console().print(fitting(headers, rows, ("no.", "set", "when")))
 
 
 def diff(context: typer.Context, label: Label, a: Version, b: Version) -> None:

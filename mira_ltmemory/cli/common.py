@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
 from rich.text import Text
 
 from mira_ltmemory.errors import NeedsConfirmation
@@ -100,6 +101,22 @@ def group(alone: Callable[..., None], commands: Mapping[str, Callable[..., None]
     for name, function in commands.items():
         built.command(name)(function)
     return built
+
+
+def fitting(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], whole: Collection[str] = (), title: str = ""
+) -> Table:
+    """Return a table of stored texts that a narrow terminal shows in full: what does not fit goes on below.
+
+    Columns in ``whole`` are not broken; those that are empty in every row are left out.
+    """
+    table = Table(title=title or None, title_justify="left")
+    shown = [at for at, name in enumerate(headers) if name in whole or any(row[at] for row in rows)]
+    for at in shown:
+        table.add_column(headers[at], no_wrap=headers[at] in whole, overflow="fold")
+    for row in rows:
+        table.add_row(*(quoted(row[at]) for at in shown))
+    return table
 
 
 def user_name(memory: MemoryManager, user: UUID) -> str:

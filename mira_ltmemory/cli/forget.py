@@ -8,9 +8,8 @@ from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from mira_ltmemory.cli.common import Target, agree, complain, console, interactive, local, quoted
+from mira_ltmemory.cli.common import Target, agree, complain, console, fitting, interactive, local, quoted
 from mira_ltmemory.cli.search import show_hit
 from mira_ltmemory.errors import InvalidArgument, NeedsConfirmation
 
@@ -106,11 +105,12 @@ def show_receipt(receipt: ErasureReceipt, screen: Console, zone: ZoneInfo) -> No
 def _show_rows(title: str, rows: Sequence[ErasedRow], screen: Console, zone: ZoneInfo) -> None:
     if not rows:
         return
-    table = Table("what", "when", "why", "versions", "text", title=f"{title}: {len(rows)}", title_justify="left")
-    for row in rows[:_LISTED]:
-        when = "" if row.at is None else local(row.at, zone)
-        table.add_row(*map(quoted, (row.kind, when, row.why, str(row.versions), row.excerpt)))
-    screen.print(table)
+    shown = [
+        (row.kind, "" if row.at is None else local(row.at, zone), row.why, str(row.versions), row.excerpt)
+        for row in rows[:_LISTED]
+    ]
+    headers = ("what", "when", "why", "versions", "text")
+    screen.print(fitting(headers, shown, ("what", "versions"), f"{title}: {len(rows)}"))
     if len(rows) > _LISTED:
         screen.print(f"and {len(rows) - _LISTED} more", markup=False)
 

@@ -8,7 +8,7 @@ from uuid import UUID
 import typer
 from rich.table import Table
 
-from mira_ltmemory.cli.common import Target, agree, complain, console, group, local, quoted
+from mira_ltmemory.cli.common import Target, agree, complain, console, fitting, group, local, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -165,9 +165,13 @@ def _sentence(relation: RelationView, zone: ZoneInfo) -> str:
 
 
 def _table(found: Sequence[EntityBrief], zone: ZoneInfo) -> Table:
-    table = Table("name", "type", "mentions", "last", "id")
-    for each in found:
-        table.add_row(*map(quoted, (each.name, each.type, str(each.mentions), local(each.last, zone), str(each.id))))
+    # The id stands below the name: beside it, no terminal of 80 columns would show it in full.
+    rows = [
+        (f"{each.name}\n{each.id}", each.type, str(each.mentions), local(each.last, zone).split(" ", 1)[0])
+        for each in found
+    ]
+    table = fitting(("name and id", "type", "mentions", "last"), rows, ("mentions", "last"))
+    table.columns[0].min_width = len(str(UUID(int=0)))
     return table
 
 

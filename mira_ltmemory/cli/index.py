@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from mira_ltmemory.cli.common import Target, agree, console, group, local, plain
+from mira_ltmemory.cli.common import Target, agree, console, fitting, group, local, plain
 
 
 def index(context: typer.Context) -> None:
@@ -20,24 +19,23 @@ def status(context: typer.Context) -> None:
     """Show every vector index: rows, size, settings, what was measured, and what upkeep would do."""
     target: Target = context.obj
     with target.memory() as memory:
-        table = Table(
-            "index", "state", "rows", "MB", "m, ef_construction", "ef_search", "recall@10", "measured", "to do"
-        )
-        for state in memory.indexes.states():
-            built = f"{state.built.m}, {state.built.ef_construction}" if state.built else "-"
-            measured = state.measured
-            table.add_row(
-                plain(state.name),
-                "missing" if not state.there else "ready" if state.valid else "invalid",
-                f"{state.rows:,}",
-                f"{state.size / (1 << 20):,.0f}",
-                built,
-                str(state.effort),
-                f"{measured.recall:.3f}" if measured else "-",
-                local(measured.at, memory.settings.zone) if measured else "never",
-                state.to_do or "nothing",
-            )
-        console().print(table, markup=False)
+        zone = memory.settings.zone
+        states = memory.indexes.states()
+    rows = []
+    for state in states:
+        measured = state.measured
+        there = "missing" if not state.there else "ready" if state.valid else "invalid"
+        size = f"{state.size / (1 << 20):,.0f}"
+        recall = f"{measured.recall:.3f}" if measured else "-"
+        head = (f"{state.kind}s, model {state.model_id}", there, f"{state.rows:,}", size)
+        rows.append((*head, str(state.effort), recall, state.to_do or "nothing"))
+    screen = console()
+    headers = ("index of", "state", "rows", "MB", "ef_search", "recall@10", "to do")
+    screen.print(fitting(headers, rows, ("index of", "rows", "MB", "ef_search", "recall@10")))
+    for state in states:
+        built = f"m {state.built.m}, ef_construction {state.built.ef_construction}" if state.built else "not built"
+        measured_at = local(state.measured.at, zone) if state.measured else "never"
+        screen.print(plain(f"{state.name}: {built}; measured {measured_at}"), markup=False, soft_wrap=True)
 
 
 def build(context: typer.Context) -> None:

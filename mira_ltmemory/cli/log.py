@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from mira_ltmemory.cli.common import Target, console, diff_text, local, quoted
+from mira_ltmemory.cli.common import Target, console, diff_text, fitting, local
 
 if TYPE_CHECKING:
     from mira_ltmemory.composition import MemoryManager
@@ -46,12 +45,12 @@ def show_change_sets(memory: MemoryManager, numbers: Iterable[int], screen: Cons
     if not found:
         screen.print("There are no changes.", markup=False)
         return
-    table = Table("id", "when", "who", "tool", "reason", "parent", "remarks")
+    rows = []
     for entry in found:
-        cells = (entry.actor, entry.tool or "", entry.reason or "", str(entry.parent_id or ""))
-        when = local(entry.created_at, memory.settings.zone)
-        table.add_row(*map(quoted, (str(entry.id), when, *cells, ", ".join(_remarks(entry, standing)))))
-    screen.print(table)
+        by = f"{entry.actor} {entry.tool or ''}".strip()
+        head = (str(entry.id), local(entry.created_at, memory.settings.zone), by, entry.reason or "")
+        rows.append((*head, str(entry.parent_id or ""), ", ".join(_remarks(entry, standing))))
+    screen.print(fitting(("id", "when", "by", "reason", "parent", "remarks"), rows, ("id", "when")))
 
 
 def show_effect(screen: Console, rows: Mapping[str, int], blocks: Mapping[str, str]) -> None:

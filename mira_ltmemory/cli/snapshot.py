@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from mira_ltmemory.cli.common import Target, agree, console, diff_text, group, local, quoted
+from mira_ltmemory.cli.common import Target, agree, console, diff_text, fitting, group, local, quoted
 from mira_ltmemory.cli.log import rows_in_words, show_effect
 from mira_ltmemory.protocols import Actor, Change
 
@@ -42,10 +41,8 @@ def list_snapshots(context: typer.Context) -> None:
     if not found:
         screen.print("There are no snapshots.", markup=False)
         return
-    table = Table("name", "made", "change set", "note")
-    for each in found:
-        table.add_row(*map(quoted, (each.name, local(each.created_at, zone), str(each.moment), each.note or "")))
-    screen.print(table)
+    rows = [(each.name, local(each.created_at, zone), str(each.moment), each.note or "") for each in found]
+    screen.print(fitting(("name", "made", "change set", "note"), rows, ("made", "change set")))
 
 
 def diff(

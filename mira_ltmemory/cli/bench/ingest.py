@@ -25,7 +25,7 @@ def ingest(
     messages: Annotated[int, typer.Option(min=1, max=100_000, help="Messages of each length taken in.")] = 640,
     kind: Annotated[Length, typer.Option(help="How long the messages are.")] = Length.BOTH,
     place: Annotated[
-        Path | None, typer.Option("--in", help="Where the store is made; it is removed at the end.", show_default=False)
+        Path | None, typer.Option(help="Where the temporary store is made.", show_default="temporary files")
     ] = None,
     keep: Annotated[
         Path | None, typer.Option(help="Where the filled store stays, to be used again.", show_default=False)

@@ -15,7 +15,7 @@ def render(
     rows: Annotated[int, typer.Option(min=100, help="Passages of the user.")] = 100_000,
     rounds: Annotated[int, typer.Option(min=1, help="Turns that are measured.")] = 50,
     place: Annotated[
-        Path | None, typer.Option("--in", help="Where the store is made; it is removed at the end.", show_default=False)
+        Path | None, typer.Option(help="Where the temporary store is made.", show_default="temporary files")
     ] = None,
     keep: Annotated[
         Path | None, typer.Option(help="Measure in what `bench search --keep` left there.", show_default=False)
