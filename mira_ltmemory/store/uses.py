@@ -19,7 +19,9 @@ MAX_COUNT = 1_000_000
 _TABLES = {Kind.MESSAGE: "messages", Kind.PASSAGE: "passages"}
 
 # The locks hold off an erasure until this transaction ends; ordered, so that two searches wait and never deadlock.
+# An update of the prompt does not wait for the disk: a crash may lose the uses of the last moment, and nothing else.
 _RECORD = """
+SET LOCAL synchronous_commit = off;
 WITH shown AS (
     SELECT r.id FROM ltmemory.{table} r
     WHERE r.user_id = :user_id AND r.id = ANY(CAST(:ids AS uuid[])) ORDER BY r.id FOR KEY SHARE
