@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Connection, MetaData
 
-HEAD = "0016"
+HEAD = "0017"
 """The newest revision. A test holds it against the scripts; knowing it here keeps Alembic off every start."""
 
 

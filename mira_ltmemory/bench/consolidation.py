@@ -1,42 +1,57 @@
-"""Measures a run of consolidation: near-duplicates among many passages, then half of them into cold storage."""
+"""Measures a run of consolidation: near-duplicates among many passages, summaries, then half into cold storage."""
 
 from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import psutil
 from sqlalchemy import text
 
-from mira_ltmemory.bench.generated import Generator
+from mira_ltmemory.bench.generated import Generator, Question
 from mira_ltmemory.bench.loading import load
+from mira_ltmemory.bench.measuring import Timing
 from mira_ltmemory.composition import MemoryManager
 from mira_ltmemory.errors import StoreError
 from mira_ltmemory.protocols import Actor, Change, Filter, Kind, Progress
+from mira_ltmemory.store.codes import cosines
 from mira_ltmemory.store.models import content_hash
+from mira_ltmemory.store.search import CandidateQuery
 from mira_ltmemory.store.search.index import HnswSettings, index_definition, index_name
+from mira_ltmemory.store.unit_of_work import SqlUnitOfWork
 
 PLANTED = 50
 """Of so many passages one gets a near-duplicate, which says all of it and one sentence more."""
+
+TALK = 5
+"""Of so many passages one message is stored beside them: from 33,000 on there are days with enough to sum up."""
+
+QUESTIONS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
     """What a run did and took. ``before`` and ``peak`` are this process's memory at its start and at most, in bytes;
-    ``cold_search`` is in seconds.
+    ``steps`` are minutes by the name that progress tells; ``cold_search`` is in seconds, the median; ``cold_recall`` is
+    the share of the ten nearest cold passages that its search by bits finds.
     """
 
     rows: int
+    messages: int
     planted: int
     merged: int
+    summaries: int
     frozen: int
     minutes: float
+    steps: Mapping[str, float]
     before: int
     peak: int
     cold_search: float
+    cold_recall: float
 
 
 def measure(memory: MemoryManager, rows: int, progress: Progress) -> Measured:
@@ -47,36 +62,77 @@ def measure(memory: MemoryManager, rows: int, progress: Progress) -> Measured:
     planted = _fill(memory, rows, *model, progress)
     process = psutil.Process()
     before = peak = process.memory_info().rss
+    steps: dict[str, float] = {}
+    last = began = time.perf_counter()
 
     def watch(label: str, done: int, total: int) -> None:
-        nonlocal peak
-        peak = max(peak, process.memory_info().rss)
+        nonlocal peak, last
+        now = time.perf_counter()
+        steps[label] = steps.get(label, 0.0) + (now - last) / 60
+        peak, last = max(peak, process.memory_info().rss), now
         progress(label, done, total)
 
-    began = time.perf_counter()
     done = memory.consolidation.consolidate(progress=watch)
     minutes = (time.perf_counter() - began) / 60
     peak = max(peak, process.memory_info().rss)
-    query = "what did we say about the house and the river"
-    memory.archival.search(query, Filter(tiers=("cold",)))
-    began = time.perf_counter()
-    memory.archival.search(query, Filter(tiers=("cold",)))
+    search, recall = _cold_search(memory, rows)
     return Measured(
         rows=rows + planted,
+        messages=rows // TALK,
         planted=planted,
         merged=done.counts["merged"],
-        frozen=done.counts["to cold storage"],
+        summaries=done.counts.get("summaries", 0),
+        frozen=done.counts.get("to cold storage", 0),
         minutes=minutes,
+        steps=steps,
         before=before,
         peak=peak,
-        cold_search=time.perf_counter() - began,
+        cold_search=search,
+        cold_recall=recall,
     )
+
+
+def _cold_search(memory: MemoryManager, rows: int) -> tuple[float, float]:
+    """Median seconds of a whole search of cold storage, and recall@10 of its part by meaning."""
+    model = memory.embeddings.model
+    assert model is not None
+    model_id, dimension = model
+    # The visibility of what moved, as autovacuum notes it sooner or later.
+    memory.store.database.maintain(["VACUUM ANALYZE ltmemory.cold_texts", "VACUUM ANALYZE ltmemory.passages"])
+    questions = Generator(rows, dimension).questions(0, rows, QUESTIONS)
+    timing, shares = Timing(), []
+    for question in questions:
+        with timing.once():
+            memory.archival.search(question.text, Filter(tiers=("cold",)))
+        wanted = CandidateQuery(
+            kind=Kind.PASSAGE, filter=Filter(), terms={}, vector=question.vector, model_id=model_id
+        )  # fmt: skip
+        with memory.store.read() as unit:
+            found = unit.cold.candidates(wanted)
+            near = sorted(zip(-found.cosine, (row.id for row in found.rows), strict=True))[:10]
+            least = _tenth(unit, question, model_id)
+        shares.append(sum(-distance >= least - 1e-6 for distance, _ in near) / 10)
+    return timing.median, sum(shares) / len(shares)
+
+
+def _tenth(unit: SqlUnitOfWork, question: Question, model_id: int) -> float:
+    """Cosine of the tenth nearest current cold passage, of all."""
+    statement = (
+        "SELECT c.code FROM ltmemory.cold_texts c "
+        "JOIN ltmemory.passages r ON r.user_id = c.user_id AND r.id = c.row_id "
+        "WHERE c.user_id = :user_id AND c.kind = 'passage' AND c.model_id = :model_id AND r.valid_until IS NULL"
+    )
+    best = np.zeros(0)
+    for part in unit.cold.stream(statement, 5_000, model_id=model_id).partitions():
+        best = np.sort(np.concatenate([best, cosines([row.code for row in part], question.vector)]))[-10:]
+    return float(best[0])
 
 
 def _fill(memory: MemoryManager, rows: int, model_id: int, dimension: int, progress: Progress) -> int:
     with _index_built_afterwards(memory, model_id, dimension):
         generator = Generator(rows, dimension)
         load(memory.database, lambda _: memory.store, generator, [(0, rows)], model_id, progress)
+        load(memory.database, lambda _: memory.store, generator, [(1, rows // TALK)], model_id, progress, Kind.MESSAGE)
         planted = _plant(memory, model_id)
         with memory.database.owner() as connection:
             # Facts, not notes on request, all of them current: what consolidation has to go through.

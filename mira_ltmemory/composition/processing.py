@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mira_ltmemory.protocols import Change, JobReport, JobRun
 from mira_ltmemory.services.asking import RunBudget, answers
 from mira_ltmemory.services.batch import OwnWords, WindowStep
 from mira_ltmemory.services.facts import FactStep
+from mira_ltmemory.services.graph.notes import NotesReader
 from mira_ltmemory.services.graph.step import GraphStep
 
 if TYPE_CHECKING:
@@ -23,10 +26,23 @@ def process_conversations(memory: MemoryManager, run: JobRun) -> JobReport:
     done += memory.process_pending(run.progress)
     packed = memory.recall.pack_words() + memory.archival.pack_words()
     counts = {"embedded": done, "packed": packed, **changes, **report.as_counts()}
-    if report.windows and memory.settings.entity_extraction_enabled:
+    notes = _read_notes(memory, run, report.change_set_id)
+    if notes:
+        counts |= {name: counts.get(name, 0) + number for name, number in notes.items()}
+    if (report.windows or notes) and memory.settings.entity_extraction_enabled:
         within = Change(run.change.actor, "entity_resolution", parent=report.change_set_id)
         counts["merged_entities"] = len(memory.entity_merges.resolve(within))
     return JobReport(summary=f"{report.summary} Embedded {done} texts.{_consolidate_if_due(memory)}", counts=counts)
+
+
+def _read_notes(memory: MemoryManager, run: JobRun, parent: int | None) -> Mapping[str, int]:
+    """Read what was kept on purpose since the last run for entities."""
+    settings = memory.settings
+    if not settings.entity_extraction_enabled:
+        return {}
+    llm = memory.llm if settings.batch_use_model else None
+    reader = NotesReader(memory.store, memory.clock, memory.embeddings, settings.zone, lambda: run_budget(memory), llm)
+    return reader.run(replace(run.change, parent=parent or run.change.parent), run.progress, run.may_go_on)
 
 
 def window_steps(memory: MemoryManager, redactor: Redactor) -> list[WindowStep]:

@@ -18,6 +18,12 @@ START = UUID(int=0)
 _CALENDAR = {"first": FIRST_MOMENT, "last": LAST_MOMENT}
 """Dates beyond need not exist in every time zone."""
 
+_EFFORTS = (40, 400)
+"""Candidates that a walk through the vector index looks at, and a second one where the first went astray."""
+
+_SAME = 0.9999
+"""Cosine from which on two vectors are the same: a row with many copies need not be among its own nearest."""
+
 _SET_MARK = """
 INSERT INTO ltmemory.consolidation_marks (user_id, step, through, row_id, at)
 VALUES (:user_id, :step, :through, :row_id, :at)
@@ -34,7 +40,7 @@ FROM ltmemory.passages r
 WHERE r.user_id = :user_id AND r.id = ANY(CAST(:ids AS uuid[])) AND {_OPEN} AND {_MERGED}
 """
 
-# One walk through the index for each row: no pair is looked at that is not near.
+# One walk through the index for each row: no pair is looked at that is not near. A row is its own nearest.
 _NEIGHBOURS = """
 WITH asked AS MATERIALIZED (
     SELECT r.id, CAST(v.embedding AS {half}) AS vector FROM ltmemory.passages r
@@ -46,7 +52,18 @@ SELECT a.id, n.row_id AS other, 1 - n.distance AS cosine FROM asked a CROSS JOIN
     SELECT v.row_id, CAST(v.embedding AS {half}) <=> a.vector AS distance FROM ltmemory.vectors v
     WHERE v.user_id = :user_id AND v.kind = 'passage' AND v.model_id = {model_id}
     ORDER BY CAST(v.embedding AS {half}) <=> a.vector LIMIT :nearest
-) n WHERE n.row_id <> a.id AND n.distance <= :distance
+) n WHERE n.distance <= :distance
+"""
+
+# The same by comparing the row with every other: OFFSET 0 keeps the planner from answering with the index.
+_NEIGHBOURS_EXACT = """
+SELECT a.row_id AS id, n.row_id AS other, 1 - n.distance AS cosine FROM ltmemory.vectors a CROSS JOIN LATERAL (
+    SELECT e.row_id, e.distance FROM (
+        SELECT v.row_id, CAST(v.embedding AS {half}) <=> CAST(a.embedding AS {half}) AS distance
+        FROM ltmemory.vectors v WHERE v.user_id = :user_id AND v.kind = 'passage' AND v.model_id = {model_id} OFFSET 0
+    ) e ORDER BY e.distance LIMIT :nearest
+) n WHERE a.user_id = :user_id AND a.kind = 'passage' AND a.model_id = {model_id}
+    AND a.row_id = ANY(CAST(:ids AS uuid[])) AND n.distance <= :distance
 """
 
 _CONFLICTS = """
@@ -63,11 +80,19 @@ ORDER BY r.id, o.said_at, o.id
 _UNITE = """
 INSERT INTO ltmemory.sources
     (user_id, id, version, change_set_id, origin, metadata, kind, row_id, source_kind, source_id)
-SELECT s.user_id, gen_random_uuid(), 1, :change_set_id, s.origin, s.metadata, s.kind, :winner, s.source_kind,
+SELECT s.user_id, gen_random_uuid(), 1, :change_set_id, s.origin, s.metadata, s.kind, m.winner, s.source_kind,
     s.source_id
-FROM ltmemory.sources s WHERE s.user_id = :user_id AND s.kind = 'passage' AND s.row_id = :loser
-    AND s.source_id <> :winner
+FROM unnest(CAST(:winners AS uuid[]), CAST(:losers AS uuid[])) AS m (winner, loser)
+JOIN ltmemory.sources s ON s.user_id = :user_id AND s.kind = 'passage' AND s.row_id = m.loser
+    AND s.source_id <> m.winner
 ON CONFLICT (user_id, kind, row_id, source_kind, source_id) DO NOTHING
+"""
+
+_CHANGE = f"""
+UPDATE ltmemory.passages r SET valid_until = coalesce(w.until, r.valid_until),
+    tags = ARRAY(SELECT jsonb_array_elements_text(w.tags)), metadata = r.metadata || w.note
+FROM jsonb_to_recordset(CAST(:changes AS jsonb)) AS w (id uuid, version int, until timestamptz, tags jsonb, note jsonb)
+WHERE r.user_id = :user_id AND r.id = w.id AND r.version = w.version AND {_OPEN} RETURNING r.id
 """
 
 # Touched: said, or last changed by a person or the model; what the jobs change makes nothing newer.
@@ -120,6 +145,17 @@ class PassageFacts:
     valid_until: dt.datetime | None
     meta: Mapping[str, Any]
     confidence: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PassageChange:
+    """What becomes of a current passage: it has these ``tags``, ``note`` joins its metadata, and it may end."""
+
+    id: UUID
+    version: int
+    note: Json
+    tags: Sequence[str]
+    until: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,13 +229,41 @@ class ConsolidationRows(Rows):
     ) -> list[tuple[UUID, UUID, float]]:
         """For each row its nearest passages by the vector index, at least as similar as ``least``: pairs and cosines.
 
-        A pair comes once, the lesser id first.
+        A pair comes once, the lesser id first. The index is approximate, but a row is its own nearest: a walk that
+        does not find it went astray, is repeated more widely, and then done without the index.
         """
-        self.execute("SELECT set_config('hnsw.ef_search', '40', true)")
         statement = _NEIGHBOURS.format(half=f"halfvec({int(dimension)})", model_id=int(model_id))
-        rows = self.execute(statement, ids=list(ids), nearest=nearest + 1, distance=1 - least)
-        pairs = {(min(row.id, row.other), max(row.id, row.other)): float(row.cosine) for row in rows}
+        exact = _NEIGHBOURS_EXACT.format(half=f"halfvec({int(dimension)})", model_id=int(model_id))
+        asked = {"nearest": nearest + 1, "distance": 1 - least}
+        pairs: dict[tuple[UUID, UUID], float] = {}
+        left = list(ids)
+        for effort in (*_EFFORTS, None):
+            if effort is not None:
+                self.execute("SELECT set_config('hnsw.ef_search', :effort, true)", effort=str(effort))
+            same: dict[UUID, int] = dict.fromkeys(left, 0)
+            for row in self.execute(exact if effort is None else statement, ids=left, **asked):
+                cosine = float(row.cosine)
+                if row.id == row.other:
+                    same.pop(row.id, None)
+                    continue
+                pairs[min(row.id, row.other), max(row.id, row.other)] = cosine
+                if cosine >= _SAME and row.id in same:
+                    same[row.id] += 1
+            left = [row_id for row_id, equal in same.items() if equal <= nearest]
+            if not left or effort is None:
+                break
+            left = self._with_vectors(left, model_id)
         return [(one, other, cosine) for (one, other), cosine in pairs.items()]
+
+    def _with_vectors(self, ids: Sequence[UUID], model_id: int) -> list[UUID]:
+        rows = self.execute(
+            "SELECT v.row_id FROM ltmemory.vectors v JOIN ltmemory.passages r ON r.user_id = :user_id "
+            "AND r.id = v.row_id AND r.content_hash = v.content_hash WHERE v.user_id = :user_id "
+            "AND v.kind = 'passage' AND v.model_id = :model_id AND v.row_id = ANY(CAST(:ids AS uuid[]))",
+            ids=list(ids),
+            model_id=model_id,
+        )
+        return [row.row_id for row in rows]
 
     def passages(self, ids: Sequence[UUID]) -> dict[UUID, PassageFacts]:
         """Current passages by id."""
@@ -212,24 +276,16 @@ class ConsolidationRows(Rows):
             for row in rows
         }  # fmt: skip
 
-    def end(self, passage_id: UUID, version: int, at: dt.datetime, note: Json) -> bool:
-        """End a current passage, unless it has changed since that version; ``note`` joins its metadata."""
-        return self._change(passage_id, version, "valid_until = :at", note, at=at)
-
-    def note(self, passage_id: UUID, version: int, note: Json, tags: Sequence[str]) -> bool:
-        """Give a current passage tags and join ``note`` to its metadata, unless it has changed since that version."""
-        return self._change(passage_id, version, "tags = CAST(:tags AS text[])", note, tags=list(tags))
-
-    def _change(self, passage_id: UUID, version: int, change: str, note: Json, **values: Any) -> bool:
-        changed = self.execute(
-            f"UPDATE ltmemory.passages r SET {change}, metadata = r.metadata || CAST(:note AS jsonb) "
-            f"WHERE r.user_id = :user_id AND r.id = :id AND r.version = :version AND {_OPEN}",
-            id=passage_id,
-            version=version,
-            note=json.dumps(note),
-            **values,
-        )
-        return changed.rowcount == 1
+    def change(self, changes: Sequence[PassageChange]) -> set[UUID]:
+        """Change current passages, those that are still at the version given; tell which."""
+        told = [
+            {
+                "id": str(each.id), "version": each.version, "note": each.note, "tags": list(each.tags),
+                "until": None if each.until is None else each.until.isoformat(),
+            }
+            for each in changes
+        ]  # fmt: skip
+        return {row.id for row in self.execute(_CHANGE, changes=json.dumps(told))} if told else set()
 
     def conflicts(self, ids: Sequence[UUID]) -> dict[UUID, tuple[Conflicting, ...]]:
         """The current passages that are marked as contradicting these, by id."""
@@ -238,9 +294,14 @@ class ConsolidationRows(Rows):
             found[row.id] = (*found.get(row.id, ()), Conflicting(row.other, row.content, row.said_at))
         return found
 
-    def unite_sources(self, winner: UUID, loser: UUID) -> int:
-        """Let a passage come from all that another came from; tell how many links that were."""
-        return self.execute(_UNITE, winner=winner, loser=loser, change_set_id=self._unit.change_set_id).rowcount
+    def unite_sources(self, merges: Sequence[tuple[UUID, UUID]]) -> int:
+        """Let passages come from all that others came from, given as winner and loser; tell how many links that were.
+
+        A winner of several gets the links of all.
+        """
+        winners, losers = [winner for winner, _ in merges], [loser for _, loser in merges]
+        change_set_id = self._unit.change_set_id
+        return self.execute(_UNITE, winners=winners, losers=losers, change_set_id=change_set_id).rowcount
 
     def standings(self, zone: str) -> Iterator[Standing]:
         """What importance needs to know of every passage of the hot tier."""

@@ -74,6 +74,17 @@ WHERE m.user_id = :user_id AND m.entity_id = ANY(CAST(:ids AS uuid[]))
 ORDER BY m.said_at DESC, m.source_id, m.start_at LIMIT :limit
 """
 
+# What was kept on purpose. Not what repeats a tool or a web page, nor what an undo made what it is.
+_UNREAD = """
+SELECT r.id, r.change_set_id, r.origin, r.content, r.said_at FROM ltmemory.passages r
+JOIN ltmemory.change_sets c ON c.user_id = r.user_id AND c.id = r.change_set_id
+WHERE r.user_id = :user_id AND r.change_set_id >= :after AND (r.change_set_id, r.id) > (:after, :row_id)
+    AND r.change_set_id <= :through AND r.category = 'note' AND r.valid_until IS NULL
+    AND r.origin NOT IN ('tool', 'web') AND NOT c.metadata ? 'untrusted_source' AND c.undoes IS NULL
+    AND NOT EXISTS (SELECT FROM ltmemory.mentions m WHERE m.user_id = :user_id AND m.source_id = r.id)
+ORDER BY r.change_set_id, r.id LIMIT :limit
+"""
+
 _RELATIONS = """
 SELECT r.id, r.subject_id, r.predicate, r.object_id, r.confidence, r.inferred, r.rule, r.valid_from, r.valid_until,
     array(SELECT s.source_id FROM ltmemory.sources s WHERE s.user_id = r.user_id AND s.kind = 'relation'
@@ -196,8 +207,24 @@ class Together:
     times: int
 
 
+@dataclass(frozen=True, slots=True)
+class UnreadPassage:
+    """A passage that was kept on purpose and not read for entities yet."""
+
+    id: UUID
+    change_set_id: int
+    origin: str
+    content: str
+    said_at: datetime
+
+
 class GraphReads(Rows):
     """The user's graph, for whoever reads it. ``moment`` is a change set; none is now."""
+
+    def unread_passages(self, after: int, row_id: UUID, through: int, limit: int) -> list[UnreadPassage]:
+        """Passages kept on purpose, by change set and id, after those given and up to a change set."""
+        rows = self.execute(_UNREAD, after=after, row_id=row_id, through=through, limit=limit)
+        return [UnreadPassage(row.id, row.change_set_id, row.origin, row.content, row.said_at) for row in rows]
 
     def named(self, keys: Collection[str], words: Collection[str] = (), *, moment: int | None = None) -> list[Named]:
         """Entities with one of these names, or with one of these words in a name."""

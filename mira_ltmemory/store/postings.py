@@ -129,4 +129,8 @@ def invert(
 def without(packed: bytes, documents: Iterable[int]) -> bytes:
     """Packed postings less those of some documents."""
     postings = np.frombuffer(packed, POSTING)
-    return postings[~np.isin(postings["document"], list(documents))].tobytes()
+    held, gone = np.ascontiguousarray(postings["document"]), np.fromiter(documents, np.int32)
+    at = np.searchsorted(held, gone)  # documents are in order
+    there = at < len(held)
+    at, gone = at[there], gone[there]
+    return np.delete(postings, at[held[at] == gone]).tobytes()

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 KIND_NUMBERS = {Kind.MESSAGE: 1, Kind.PASSAGE: 2}
 """The kinds that have words, and how the index's tables name them."""
 
+COLD_NUMBERS = {Kind.MESSAGE: 3, Kind.PASSAGE: 4}
+"""The same of texts in cold storage: an index of their own, which no search of current memory reads."""
+
 PACK_AFTER = 1024
 """Fresh documents that every search reads at most, and a few of the batch that brings them over."""
 
@@ -88,7 +91,7 @@ _BLOCKS_WITH = text(
 _REBUILT_AT_ONCE = 5_000
 
 _INDEXED_ROWS = """
-SELECT r.id FROM {table} r WHERE r.user_id = :user_id AND NOT EXISTS (
+SELECT r.id FROM {table} r WHERE r.user_id = :user_id AND :cold = EXISTS (
     SELECT FROM ltmemory.cold_texts c WHERE c.user_id = :user_id AND c.kind = :kind AND c.row_id = r.id)
 ORDER BY r.said_at, r.id
 """
@@ -144,14 +147,14 @@ class Found:
 
 
 class WordRows(Rows):
-    """The words of the user's messages and passages."""
+    """The words of the user's messages and passages, of current memory or, where ``cold`` says so, of cold storage."""
 
-    def add(self, kind: Kind, texts: Iterable[tuple[UUID, str]]) -> None:
+    def add(self, kind: Kind, texts: Iterable[tuple[UUID, str]], *, cold: bool = False) -> None:
         """Index rows by their texts. A row that is indexed already has to be removed first (``StoreError``)."""
         rows = [(row_id, analyse(content)) for row_id, content in texts]
         if not rows:
             return
-        number = KIND_NUMBERS[kind]
+        number = _number(kind, cold)
         lengths = [document.length for _, document in rows]
         taken = self.execute(_TAKE_NUMBERS, kind=number, documents=len(rows), length=sum(lengths)).one()
         self.execute(
@@ -163,13 +166,13 @@ class WordRows(Rows):
             **sliced([document.forward.tobytes() for _, document in rows]),
         )
         if taken.fresh > PACK_AFTER:
-            self.pack(kind)
+            self.pack(kind, cold=cold)
 
-    def remove(self, kind: Kind, row_ids: Sequence[UUID]) -> int:
+    def remove(self, kind: Kind, row_ids: Sequence[UUID], *, cold: bool = False) -> int:
         """Take rows out of the index, at once and wholly; tell how many were in it."""
         if not row_ids:
             return 0
-        number = KIND_NUMBERS[kind]
+        number = _number(kind, cold)
         packed = self._lock(number)
         gone = self.execute(
             f"DELETE FROM ltmemory.word_documents WHERE {_KEY} AND row_id = ANY(CAST(:row_ids AS uuid[])) "
@@ -191,12 +194,12 @@ class WordRows(Rows):
         self.remove(kind, [row_id for row_id, _ in texts])
         self.add(kind, texts)
 
-    def pack(self, kind: Kind) -> int:
+    def pack(self, kind: Kind, *, cold: bool = False) -> int:
         """Move the fresh documents' postings to where they are small and quick to read; tell how many documents.
 
         Changes no result. May run in any transaction: it waits for a writer of the same user's words.
         """
-        number = KIND_NUMBERS[kind]
+        number = _number(kind, cold)
         packed = self._lock(number)
         fresh = self.execute(
             f"SELECT document, length, terms FROM ltmemory.word_documents WHERE {_KEY} AND document > :packed "
@@ -210,9 +213,12 @@ class WordRows(Rows):
         return len(fresh)
 
     def rebuild(self, kind: Kind) -> int:
-        """Make the index of all rows of a kind anew from their texts; tell how many. Rows in cold storage stay out."""
-        own = {"number": KIND_NUMBERS[kind], "kind": kind.value}
-        self._lock(KIND_NUMBERS[kind])
+        """Make the indexes of all rows of a kind anew from their texts; tell how many."""
+        return sum(self._rebuild(kind, cold) for cold in (False, True))
+
+    def _rebuild(self, kind: Kind, cold: bool) -> int:
+        own = {"number": _number(kind, cold), "kind": kind.value, "cold": cold}
+        self._lock(_number(kind, cold))
         for table in ("word_blocks", "word_terms", "word_documents", "word_totals"):
             self.execute(f"DELETE FROM ltmemory.{table} WHERE user_id = :user_id AND kind = :number", **own)
         ids = [row.id for row in self.execute(_INDEXED_ROWS.format(table=f"ltmemory.{kind.value}s"), **own)]
@@ -222,7 +228,7 @@ class WordRows(Rows):
                 "AND id = ANY(CAST(:ids AS uuid[])) ORDER BY said_at, id",
                 ids=ids[start : start + _REBUILT_AT_ONCE],
             )
-            self.add(kind, [(row.id, row.content) for row in texts])
+            self.add(kind, [(row.id, row.content) for row in texts], cold=cold)
         return len(ids)
 
     def fresh_count(self, kind: Kind) -> int:
@@ -235,15 +241,16 @@ class WordRows(Rows):
         return int(counted.scalar_one())
 
     def read(
-        self, kind: Kind, terms: Sequence[int], budget: int, beside: Sequence[str] = (), **parameters: Any
-    ) -> Found:
+        self, kind: Kind, terms: Sequence[int], budget: int, beside: Sequence[str] = (), *, cold: bool = False,
+        **parameters: Any,
+    ) -> Found:  # fmt: skip
         """Postings and statistics of terms; at most about ``budget`` packed postings are read, rarest terms first.
 
         ``beside`` are named expressions that the same statement reads, with their ``parameters``; none of them is
         read where the index holds nothing.
         """
         statement = _READ.format(beside="".join(f", {each}" for each in beside), none=", NULL" * len(beside))
-        rows = self.execute(statement, kind=KIND_NUMBERS[kind], terms=list(terms), budget=budget, **parameters).all()
+        rows = self.execute(statement, kind=_number(kind, cold), terms=list(terms), budget=budget, **parameters).all()
         totals = next((row for row in rows if row.term is None), None)
         if totals is None:
             return Found(Corpus(0, 0, {}), 0, {})
@@ -339,6 +346,10 @@ class WordRows(Rows):
             terms=list(terms),
             numbers=list(numbers),
         )
+
+
+def _number(kind: Kind, cold: bool) -> int:
+    return (COLD_NUMBERS if cold else KIND_NUMBERS)[kind]
 
 
 def _first_document(postings: bytes) -> int:

@@ -1,4 +1,4 @@
-"""Importance, communities and paths, held against networkx and by hand."""
+"""Importance, communities and paths, held against a plain PageRank and by hand."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ edges = st.lists(st.tuples(nodes, nodes, st.floats(0.1, 5)), max_size=10)
 
 
 @given(edges, st.dictionaries(nodes, st.floats(0.1, 5), min_size=1))
-def test_importance_is_networkxs_personalised_pagerank(
+def test_importance_is_personalised_pagerank(
     given_edges: list[tuple[UUID, UUID, float]], seeds: dict[UUID, float]
 ) -> None:
     graph = analysis.weighted(given_edges)

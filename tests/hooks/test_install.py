@@ -365,7 +365,18 @@ def test_every_hook_is_one_sentence() -> None:
 
 
 def test_the_entry_point_is_cheap_to_import() -> None:
-    heavy = ["onnxruntime", "transformers", "networkx", "alembic", "numpy", "sqlalchemy", "psycopg2", "jinja2", "httpx"]
+    heavy = [
+        "onnxruntime",
+        "transformers",
+        "networkx",
+        "scipy",
+        "alembic",
+        "numpy",
+        "sqlalchemy",
+        "psycopg2",
+        "jinja2",
+        "httpx",
+    ]
     code = f"import sys, mira_ltmemory.hooks.plugin; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

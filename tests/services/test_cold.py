@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from uuid import UUID
 
 import numpy as np
@@ -13,11 +14,16 @@ from mira_ltmemory.composition import MemoryManager
 from mira_ltmemory.errors import InvalidArgument
 from mira_ltmemory.protocols import Actor, Change, Filter, IncomingMessage, Kind, Origin, Role
 from mira_ltmemory.services.search.tiers import COLD_ONLY, FELL_BACK
-from mira_ltmemory.store.analysis import analyse, term_of
-from mira_ltmemory.store.codes import cosines, packed_floats, packed_terms, term_counts
-from mira_ltmemory.store.postings import counts_of
+from mira_ltmemory.store import cold
+from mira_ltmemory.store.analysis import query_terms, term_of
+from mira_ltmemory.store.codes import bits, code_bits, cosines, packed_floats
+from mira_ltmemory.store.search import CandidateQuery
+from mira_ltmemory.store.words import KIND_NUMBERS
 
 BY_JOB = Change(Actor.AUTOMATION, "test")
+PASSAGE_IDS = "SELECT id FROM ltmemory.passages WHERE user_id = :user_id"
+NAMES = ("Ruth", "Nils", "Ada", "Bo", "Ingrid", "Tom", "Eva")
+THINGS = ("boat", "oboe", "garden key", "tea cup", "old map", "red car", "lamp", "blue door", "cat")
 TEXTS = ("Ruth plays the oboe in Bergen", "The boat is called Petrel", "Ada was born in May", "Tea without sugar")
 
 
@@ -39,9 +45,10 @@ def indexed(memory: MemoryManager, row_id: UUID) -> tuple[int, int]:
     with memory.store.read() as unit:
         counts = [
             unit.passages.execute(
-                f"SELECT count(*) FROM ltmemory.{table} WHERE user_id = :user_id AND row_id = :id", id=row_id
+                f"SELECT count(*) FROM ltmemory.{table} WHERE user_id = :user_id AND row_id = :id AND kind = {kind}",
+                id=row_id,
             ).scalar_one()
-            for table in ("vectors", "word_documents")
+            for table, kind in (("vectors", "'passage'"), ("word_documents", KIND_NUMBERS[Kind.PASSAGE]))
         ]
     return counts[0], counts[1]
 
@@ -83,6 +90,59 @@ def test_the_same_rows_in_the_same_order_as_before(memory: MemoryManager) -> Non
     freeze(memory, *ids)
     cold = Filter(tiers=("cold",))
     assert [[hit.id for hit in memory.archival.search(query, cold).hits[:1]] for query in queries] == before
+
+
+def test_what_is_searched_by_bits_and_packed_words_is_what_a_comparison_of_all_finds(
+    memory: MemoryManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [f"{who} keeps the {what} of house {number}" for number, (who, what) in enumerate(product(NAMES, THINGS))]
+    ids = [memory.archival.insert(text, ["odd" if n % 7 == 0 else "even"]).id for n, text in enumerate(texts)]
+    freeze(memory, *ids)
+    embedded = memory.embeddings.embed_now([*texts, "who has got a boat"])
+    assert embedded is not None
+    cosine = embedded.vectors[:-1] @ embedded.vectors[-1]
+    # Small bounds, so that few of the rows are counted, and compared at a time.
+    monkeypatch.setattr(cold, "_SAMPLED", 20)
+    monkeypatch.setattr(cold, "_RANKED", 30)
+    for tags in ((), ("even",), ("odd",)):
+        wanted = Filter(tags=tags)
+        query = CandidateQuery(
+            kind=Kind.PASSAGE, filter=wanted, terms=query_terms("boat of Nils"), vector=embedded.vectors[-1],
+            model_id=embedded.model_id, by_words=8, by_vector=5,
+        )  # fmt: skip
+        with memory.store.read() as unit:
+            found = unit.cold.candidates(query)
+        passing = [n for n in range(len(texts)) if tags in ((), ("odd" if n % 7 == 0 else "even",))]
+        nearest = sorted(passing, key=lambda n: -cosine[n])[:5]
+        assert {texts[n] for n in nearest[:3]} <= {row.excerpt for row in found.rows}
+        both = [n for n in passing if "boat" in texts[n] and "Nils" in texts[n]]
+        assert {texts[n] for n in both} <= {row.excerpt for row in found.rows}
+        assert abs(found.total - len(passing)) <= 0.25 * len(texts)
+        assert set(map(str, ids)) >= {row.id for row in found.rows}
+        told = {row.excerpt: value for row, value in zip(found.rows, found.cosine, strict=True)}
+        assert all(abs(value - cosine[texts.index(text)]) < 0.02 for text, value in told.items())
+
+
+def test_rows_that_an_earlier_version_froze_are_indexed(memory: MemoryManager) -> None:
+    freeze(memory, *fill(memory))
+    with memory.store.upkeep() as unit:
+        unit.cold.execute("UPDATE ltmemory.cold_texts SET bits = NULL WHERE user_id = :user_id")
+        unit.words.remove(Kind.PASSAGE, [row.id for row in unit.passages.execute(PASSAGE_IDS)], cold=True)
+        assert unit.cold.index(Kind.PASSAGE, 3) == 3
+        assert unit.cold.index(Kind.PASSAGE, 3) == 1
+        assert unit.cold.index(Kind.PASSAGE, 3) == 0
+    with memory.store.read() as unit:
+        assert unit.words.read(Kind.PASSAGE, [term_of("oboe")], 100, cold=True).corpus.frequencies[term_of("oboe")] == 1
+    assert memory.archival.search("a woodwind instrument", Filter(tiers=("cold",))).hits[0].content == TEXTS[0]
+
+
+def test_the_words_are_rebuilt_in_the_index_of_their_tier(memory: MemoryManager) -> None:
+    oboe, *_ = fill(memory)
+    freeze(memory, oboe)
+    with memory.store.upkeep() as unit:
+        assert unit.words.rebuild(Kind.PASSAGE) == len(TEXTS)
+    assert indexed(memory, oboe) == (0, 0)
+    assert memory.archival.search("oboe", Filter(tiers=("cold",))).hits[0].id == oboe
 
 
 def test_an_undo_brings_everything_back(memory: MemoryManager) -> None:
@@ -201,11 +261,11 @@ def test_a_code_keeps_the_cosine(one: np.ndarray, other: np.ndarray) -> None:
     assert abs(float(cosines([packed_floats(one)], other)[0]) - float(one @ other)) < 0.01
 
 
-@given(
-    st.lists(st.text(max_size=80), max_size=6), st.lists(st.sampled_from(["tea", "a", "é", "日本", "x"]), max_size=4)
-)
-def test_packed_terms_count_as_the_index_does(texts: list[str], words: list[str]) -> None:
-    documents = [analyse(f"{text} tea tea x") for text in texts]
-    terms = [term_of(word) for word in dict.fromkeys(words)]
-    packed = term_counts([packed_terms(each.forward) for each in documents], terms)
-    assert (packed == counts_of([each.forward.tobytes() for each in documents], terms)).all()
+@given(unit_vectors, st.floats(0.0, 3.0))
+def test_bits_differ_more_the_farther_two_vectors_are_apart(one: np.ndarray, distance: float) -> None:
+    other = one + distance * np.roll(one, 7)
+    far = one + (distance + 1.0) * np.roll(one, 7)
+    differing = [sum(a != b for a, b in zip(bits(one), bits(each), strict=True)) for each in (other, far)]
+    assert len(bits(one)) == 3 * len(one)
+    assert differing[0] <= differing[1] + 0.05 * len(one)
+    assert code_bits(packed_floats(one)).count("1") == pytest.approx(bits(one).count("1"), abs=12)

@@ -70,7 +70,9 @@ def state(memory: MemoryManager) -> dict[str, Any]:
                 "SELECT kind, row_id, length, encode(terms, 'hex') FROM ltmemory.word_documents "
                 "WHERE user_id = :user_id"
             ),
-            "totals": rows("SELECT kind, documents, length FROM ltmemory.word_totals WHERE user_id = :user_id"),
+            "totals": rows(
+                "SELECT kind, documents, length FROM ltmemory.word_totals WHERE user_id = :user_id AND documents > 0"
+            ),
             "cold": rows("SELECT kind, row_id FROM ltmemory.cold_texts WHERE user_id = :user_id"),
             "vectors": rows("SELECT kind, row_id, content_hash FROM ltmemory.vectors WHERE user_id = :user_id"),
         }

@@ -17,7 +17,7 @@ from mira_ltmemory.composition import MemoryManager
 from mira_ltmemory.errors import LLMError
 from mira_ltmemory.protocols import Actor, Change, Filter
 from mira_ltmemory.services.consolidation import Consolidated
-from mira_ltmemory.services.consolidation.texts import claim_of, contradict, hangs_on_its_day, says_all_of
+from mira_ltmemory.services.consolidation.texts import Reading, claim_of, hangs_on_its_day
 
 BY_USER = Change(Actor.USER, "test")
 
@@ -118,6 +118,41 @@ def test_contradictions_are_marked_and_both_shown(memory: MemoryManager) -> None
     assert shown["content"].startswith("Ruth's birthday is")
     assert shown["timestamp"]
     assert engine(memory).consolidate().counts["conflicts"] == 0
+
+
+@pytest.mark.parametrize("efforts", [(), (1,), (1, 1)])
+def test_a_walk_that_went_astray_is_made_good(
+    memory: MemoryManager, monkeypatch: pytest.MonkeyPatch, efforts: tuple[int, ...]
+) -> None:
+    """However little the walks through the index look at, what they miss of a row is found by comparing all."""
+    ids = keep(memory, *(f"{who} keeps the {what}" for who in ("Ruth", "Nils", "Ada") for what in ("cat", "key")))
+    ids += keep(memory, *(f"Ruth keeps the cat, note {number}" for number in range(3)))
+    memory.process_pending()
+    model = memory.embeddings.model
+    assert model is not None
+    with memory.store.read() as unit:
+        usual = unit.consolidation.neighbours(ids, *model, nearest=8, least=0.2)
+        monkeypatch.setattr("mira_ltmemory.store.consolidation._EFFORTS", efforts)
+        found = unit.consolidation.neighbours(ids, *model, nearest=8, least=0.2)
+    assert found
+    assert {(one, other) for one, other, _ in found} == {(one, other) for one, other, _ in usual}
+    assert all(one < other for one, other, _ in found)
+
+
+def test_many_of_one_batch_are_merged_into_one(memory: MemoryManager) -> None:
+    """One passage that says all of several gets the tags and sources of each, and what is beside them stays."""
+    parts = ("Ruth plays the oboe in Bergen.", "Ruth plays the oboe each week.", "Ruth plays the oboe at home.")
+    winner, *losers = keep(memory, " ".join(parts), *parts, "Ruth plays the oboe in a choir.")
+    done = engine(memory).consolidate()
+    assert done.counts["merged"] == 3
+    with memory.store.read() as unit:
+        rows = {row_id: unit.passages.get(row_id) for row_id in (winner, *losers)}
+    kept = rows[winner]
+    assert kept is not None
+    assert set(kept.tags) == {"tag 0", "tag 1", "tag 2", "tag 3"}
+    ended = [row for row in rows.values() if row is not None and row.valid_until is not None]
+    assert [row.meta["merged_into"] for row in ended] == [str(winner)] * 3
+    assert {len(row.tags) for row in ended} == {1}
 
 
 def test_a_second_run_has_nothing_to_do_and_leaves_no_trace(memory: MemoryManager) -> None:
@@ -239,13 +274,18 @@ def test_memories_are_data_to_the_model(memory: MemoryManager) -> None:
 @given(st.lists(st.sampled_from(["Ann sings.", "Bo swims.", "Cy reads.", "Di rows."]), min_size=1, max_size=4))
 def test_a_text_says_all_of_itself_and_of_its_parts(parts: list[str]) -> None:
     text = " ".join(parts)
-    assert says_all_of(text, text)
-    assert all(says_all_of(text, part) for part in parts)
-    assert not says_all_of(text, f"{text} Eve flies.")
+    whole = Reading(text)
+    assert whole.says_all_of(Reading(text))
+    assert all(whole.says_all_of(Reading(part)) for part in parts)
+    assert not whole.says_all_of(Reading(f"{text} Eve flies."))
+
+
+def contradict(one: str, other: str) -> bool:
+    return Reading(one).contradicts(Reading(other))
 
 
 def test_claims_are_of_one_plain_sentence() -> None:
-    assert contradict("My favourite colour is blue", "My favorite colour is green") is False  # two spellings
+    assert not contradict("My favourite colour is blue", "My favorite colour is green")  # two spellings
     assert contradict("My favourite colour is blue", "my favourite colour is green.")
     assert not contradict("My favourite colour is blue", "my favourite colour is dark blue.")
     assert not contradict("Ann's birthday is 4 May", "Bo's birthday is 5 May")

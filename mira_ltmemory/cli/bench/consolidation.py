@@ -28,8 +28,10 @@ def consolidation(
     with temporary_memory(settings, place) as memory, bars(screen) as progress:
         found = bench.measure(memory, rows, progress)
     mega = 1 << 20
-    screen.print(f"{found.rows:,} passages of one user; {machine()}")
+    screen.print(f"{found.rows:,} passages and {found.messages:,} messages of one user; {machine()}")
     screen.print(f"{found.minutes:.1f} minutes: {found.merged:,} of {found.planted:,} planted near-duplicates merged,")
-    screen.print(f"{found.frozen:,} passages into cold storage.")
+    screen.print(f"{found.summaries:,} summaries written, {found.frozen:,} passages into cold storage.")
+    screen.print("Minutes: " + ", ".join(f"{name} {minutes:.1f}" for name, minutes in found.steps.items()))
     screen.print(f"Memory of this process: {found.before // mega} MB at the start, {found.peak // mega} MB at most.")
-    screen.print(f"A search of cold storage took {found.cold_search * 1000:.0f} ms.")
+    screen.print(f"A search of cold storage took {found.cold_search * 1000:.0f} ms (median);")
+    screen.print(f"recall@10 of its part by meaning: {found.cold_recall:.3f}.")

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID, uuid5
 
-from mira_ltmemory.protocols import Origin, Role
+from mira_ltmemory.protocols import Kind, Origin, Role
 from mira_ltmemory.store.batches import BatchRow
 from mira_ltmemory.store.unit_of_work import SqlUnitOfWork
 
@@ -17,7 +17,10 @@ UNTRUSTED = frozenset({Origin.TOOL, Origin.WEB})
 
 @dataclass(frozen=True, slots=True)
 class WindowMessage:
-    """A captured message. ``external_id`` is the host's id of it, ``position`` its place in the conversation."""
+    """A captured message. ``external_id`` is the host's id of it, ``position`` its place in the conversation.
+
+    Where ``kind`` says so it is a passage, read like a message by those steps that can.
+    """
 
     id: UUID
     conversation_id: UUID
@@ -28,6 +31,7 @@ class WindowMessage:
     origin: Origin
     content: str
     said_at: datetime
+    kind: Kind = Kind.MESSAGE
 
     @property
     def trusted(self) -> bool:

@@ -26,6 +26,7 @@ from mira_ltmemory.store.unit_of_work import Store
 
 BATCH = 250
 KEPT_LEVELS = frozenset({"month", "year", "topic"})
+KINDS = (Kind.MESSAGE, Kind.PASSAGE)
 PROBLEM = "size of current memory"
 T = TypeVar("T")
 _LONG_AGO = dt.date(1, 1, 1)
@@ -163,7 +164,12 @@ class Cooling:
             run.progress("old messages", min((number + 1) * BATCH, len(ids)), len(ids))
 
     def _recode(self, run: Run) -> None:
-        """Give cold texts without a code under the present model one, batch by batch."""
+        """Give cold texts without a code under the present model one, and index those that lack words."""
+        for kind in KINDS:
+            indexed = BATCH
+            while indexed == BATCH and run.may_go_on():
+                with self._store.upkeep() as unit:
+                    indexed = unit.cold.index(kind, BATCH)
         model = self._embeddings.model
         while model is not None and run.may_go_on():
             with self._store.read() as unit:

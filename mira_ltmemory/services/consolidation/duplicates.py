@@ -7,7 +7,8 @@ and sources. Everything else that is near, but says something of its own, is lef
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
@@ -16,13 +17,16 @@ from mira_ltmemory.errors import BudgetSpent, LLMError
 from mira_ltmemory.protocols import LLM, Category, Clock, in_zone
 from mira_ltmemory.services.consolidation.judging import judge
 from mira_ltmemory.services.consolidation.run import Run
-from mira_ltmemory.services.consolidation.texts import contradict, hangs_on_its_day, says_all_of
+from mira_ltmemory.services.consolidation.texts import Reading
 from mira_ltmemory.services.embeddings import EmbeddingService
-from mira_ltmemory.store.consolidation import Mark, PassageFacts
+from mira_ltmemory.store.consolidation import Mark, PassageChange, PassageFacts
 from mira_ltmemory.store.unit_of_work import SqlUnitOfWork, Store
 
 STEP = "duplicates"
 BATCH = 256
+_LISTED = 16 * BATCH
+"""Passages whose ids are read at once: where many were stored in one change set, each listing sorts all of them."""
+
 NEAREST = 8
 NEAR = 0.60
 """Cosine from which on two passages are looked at together."""
@@ -88,16 +92,14 @@ class Duplicates:
             mark, through = unit.consolidation.mark(STEP), unit.journal.last_id()
         llm, seen = self._llm, 0
         unjudged: Mark | None = None  # before the first batch that the model did not judge: the next run begins there
-        while run.may_go_on():
+        for batch in self._batches(mark, through):
+            if not run.may_go_on():
+                return
             with self._store.read() as unit:
-                batch = unit.consolidation.next_passages(mark, through, BATCH)
                 pairs = unit.consolidation.neighbours(
                     [row_id for _, row_id in batch], model_id, dimension, nearest=NEAREST, least=NEAR
                 )
                 known = unit.consolidation.passages(sorted({id for one, other, _ in pairs for id in (one, other)}))
-            if not batch:
-                self._set(run, unjudged or Mark(max(through, mark.through), LAST))
-                return
             found, judged_by = self._look(run, pairs, known, llm)
             if llm is not None and judged_by is None:
                 unjudged = unjudged or mark
@@ -111,6 +113,18 @@ class Duplicates:
             seen += len(batch)
             run.counts["compared"] += len(batch)
             run.progress("near-duplicates", seen, 0)
+        self._set(run, unjudged or Mark(max(through, mark.through), LAST))
+
+    def _batches(self, mark: Mark, through: int) -> Iterator[list[tuple[int, UUID]]]:
+        """Change set and id of the passages to look at, batch by batch."""
+        while True:
+            with self._store.read() as unit:
+                listed = unit.consolidation.next_passages(mark, through, _LISTED)
+            if not listed:
+                return
+            for start in range(0, len(listed), BATCH):
+                yield listed[start : start + BATCH]
+            mark = Mark(*listed[-1])
 
     def _set(self, run: Run, mark: Mark) -> None:
         if not run.dry:
@@ -127,11 +141,12 @@ class Duplicates:
         """Sort pairs, nearest first. Returns the model too: none once it failed, so that it is not asked again."""
         found = Findings()
         open_pairs: list[tuple[PassageFacts, PassageFacts]] = []
+        readings = {row_id: Reading(each.content) for row_id, each in known.items()}
         for one_id, other_id, cosine in sorted(pairs, key=lambda pair: (-pair[2], pair[0], pair[1])):
             one, other = known.get(one_id), known.get(other_id)
             if one is None or other is None:
                 continue
-            finding = self._by_rule(one, other)
+            finding = self._by_rule(one, other, readings[one_id], readings[other_id])
             if finding is not None:
                 found.add(finding)
             elif cosine >= JUDGED and may_merge(one, other):
@@ -149,12 +164,13 @@ class Duplicates:
                 return found, None
         return found, llm
 
-    def _by_rule(self, one: PassageFacts, other: PassageFacts) -> Finding | None:
-        if contradict(one.content, other.content):
+    def _by_rule(self, one: PassageFacts, other: PassageFacts, first: Reading, second: Reading) -> Finding | None:
+        if first.contradicts(second):
             return None if marked(one, other) else Finding("conflict", one, other, "the same thing has two values")
-        if not may_merge(one, other) or not self._of_one_time(one, other):
-            return None
-        first, second = says_all_of(one.content, other.content), says_all_of(other.content, one.content)
+        finding = self._containment(one, other, first.says_all_of(second), second.says_all_of(first))
+        return finding if finding and may_merge(one, other) and self._of_one_time(one, other, first, second) else None
+
+    def _containment(self, one: PassageFacts, other: PassageFacts, first: bool, second: bool) -> Finding | None:
         if first and second:
             return Finding("merge", *in_order_of_worth(one, other), "both say the same")
         if first and may_end(other, one):
@@ -176,48 +192,60 @@ class Duplicates:
             elif verdict.relation == "second_says_all" and may_end(one, other):
                 yield Finding("merge", other, one, verdict.reason)
 
-    def _of_one_time(self, one: PassageFacts, other: PassageFacts) -> bool:
+    def _of_one_time(self, one: PassageFacts, other: PassageFacts, first: Reading, second: Reading) -> bool:
         """Whether both may speak of the same time: what hangs on its day is the same on the same day only."""
-        if not (hangs_on_its_day(one.content) or hangs_on_its_day(other.content)):
+        if not (first.hangs_on_its_day or second.hangs_on_its_day):
             return True
         return in_zone(one.said_at, self._zone).date() == in_zone(other.said_at, self._zone).date()
 
     def _apply(self, run: Run, found: Findings) -> None:
         for merges in _chunks(found.merges):
             with self._store.write(run.part("near-duplicates: the passage that says less ended")) as unit:
-                for merge in merges:
-                    if not self._merge(unit, merge):
-                        run.counts["changed meanwhile"] += 1
+                run.counts["changed meanwhile"] += len(merges) - self._merge(unit, merges)
         for conflicts in _chunks(found.conflicts):
             with self._store.write(run.part("contradicting passages marked")) as unit:
-                for conflict in conflicts:
-                    mark_conflict(unit, conflict.one.id, conflict.other.id)
+                mark_conflicts(unit, [(each.one.id, each.other.id) for each in conflicts])
 
-    def _merge(self, unit: SqlUnitOfWork, merge: Finding) -> bool:
-        """Merge two passages, unless either was changed since it was looked at: an edit meanwhile wins."""
-        now = unit.consolidation.passages([merge.one.id, merge.other.id])
-        one, other = now.get(merge.one.id), now.get(merge.other.id)
-        if one is None or other is None or one.content != merge.one.content or other.content != merge.other.content:
-            return False
+    def _merge(self, unit: SqlUnitOfWork, merges: Sequence[Finding]) -> int:
+        """Merge passages, but for those of which either was changed since it was looked at: an edit meanwhile wins.
+
+        Returns how many were merged.
+        """
+        now = unit.consolidation.passages([id for each in merges for id in (each.one.id, each.other.id)])
+        good = [each for each in merges if _as_seen(each.one, now) and _as_seen(each.other, now)]
         at = self._clock.now()
-        note = {"merged_into": str(one.id), "merge_reason": unit_text(merge.why)}
-        if not unit.consolidation.end(other.id, other.version, at, note):
-            return False
-        unit.consolidation.unite_sources(one.id, other.id)
-        tags = list(dict.fromkeys([*one.tags, *other.tags]))
-        if tags != list(one.tags):
-            unit.consolidation.note(one.id, one.version, {}, tags)
-        return True
+        changes, tags = [], {each.one.id: list(now[each.one.id].tags) for each in good}
+        for each in good:
+            loser = now[each.other.id]
+            note = {"merged_into": str(each.one.id), "merge_reason": unit_text(each.why)}
+            changes.append(PassageChange(loser.id, loser.version, note, loser.tags, at))
+            tags[each.one.id] = list(dict.fromkeys([*tags[each.one.id], *loser.tags]))
+        for row_id, united in tags.items():
+            if united != list(now[row_id].tags):
+                changes.append(PassageChange(row_id, now[row_id].version, {}, united))
+        unit.consolidation.change(changes)
+        unit.consolidation.unite_sources([(each.one.id, each.other.id) for each in good])
+        return len(good)
 
 
-def mark_conflict(unit: SqlUnitOfWork, one_id: UUID, other_id: UUID) -> None:
-    """Note at two current passages that they contradict each other; both stay as they are."""
-    now = unit.consolidation.passages([one_id, other_id])
-    for own, against in ((one_id, other_id), (other_id, one_id)):
-        if own in now and against in now:
-            known = [str(each) for each in now[own].meta.get(CONFLICTS, [])]
-            marks = list(dict.fromkeys([*known, str(against)]))
-            unit.consolidation.note(own, now[own].version, {CONFLICTS: marks}, now[own].tags)
+def mark_conflicts(unit: SqlUnitOfWork, pairs: Sequence[tuple[UUID, UUID]]) -> None:
+    """Note at current passages that they contradict each other; both of a pair stay as they are."""
+    now = unit.consolidation.passages(list({id for pair in pairs for id in pair}))
+    marks: dict[UUID, list[str]] = defaultdict(list)
+    for one_id, other_id in pairs:
+        if one_id in now and other_id in now:
+            marks[one_id].append(str(other_id))
+            marks[other_id].append(str(one_id))
+    changes = []
+    for own, against in marks.items():
+        known = [str(each) for each in now[own].meta.get(CONFLICTS, [])]
+        note = {CONFLICTS: list(dict.fromkeys([*known, *against]))}
+        changes.append(PassageChange(own, now[own].version, note, now[own].tags))
+    unit.consolidation.change(changes)
+
+
+def _as_seen(seen: PassageFacts, now: Mapping[UUID, PassageFacts]) -> bool:
+    return seen.id in now and now[seen.id].content == seen.content
 
 
 def marked(one: PassageFacts, other: PassageFacts) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 
 import regex
 
@@ -48,15 +49,6 @@ def normalised(sentence: str) -> str:
     return _BLANKS.sub(" ", fold(sentence)).strip(_ENDS)
 
 
-def says_all_of(one: str, other: str) -> bool:
-    """Whether every sentence of ``other`` stands in ``one`` as a whole sentence.
-
-    Part of a sentence is not enough: "I like tea" stands in "nobody believes that I like tea" too.
-    """
-    wanted = {flat for each in sentences(other) if (flat := normalised(each))}
-    return bool(wanted) and wanted <= {normalised(each) for each in sentences(one)}
-
-
 def hangs_on_its_day(text: str) -> bool:
     """Whether a text names a time by the day it was said on, such as "yesterday"."""
     return _RELATIVE.search(text) is not None
@@ -78,9 +70,37 @@ def claim_of(text: str) -> Claim | None:
     return Claim(normalised(f"{match['owner']} {match['what']}"), normalised(match["value"]))
 
 
-def contradict(one: str, other: str) -> bool:
-    """Whether two texts give the same thing two values, neither of which says more of the other."""
-    first, second = claim_of(one), claim_of(other)
-    if first is None or second is None or first.about != second.about:
-        return False
-    return first.value not in second.value and second.value not in first.value
+class Reading:
+    """One text as the rules see it; what they ask of it is worked out once, when it is first asked."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    @cached_property
+    def sentences(self) -> frozenset[str]:
+        """Its sentences, normalised."""
+        return frozenset(flat for each in sentences(self._text) if (flat := normalised(each)))
+
+    @cached_property
+    def claim(self) -> Claim | None:
+        """The claim that it makes."""
+        return claim_of(self._text)
+
+    @cached_property
+    def hangs_on_its_day(self) -> bool:
+        """Whether it names a time by the day it was said on."""
+        return hangs_on_its_day(self._text)
+
+    def says_all_of(self, other: Reading) -> bool:
+        """Whether every sentence of ``other`` stands in this text as a whole sentence.
+
+        Part of a sentence is not enough: "I like tea" stands in "nobody believes that I like tea" too.
+        """
+        return bool(other.sentences) and other.sentences <= self.sentences
+
+    def contradicts(self, other: Reading) -> bool:
+        """Whether both give the same thing two values, neither of which says more of the other."""
+        first, second = self.claim, other.claim
+        if first is None or second is None or first.about != second.about:
+            return False
+        return first.value not in second.value and second.value not in first.value

@@ -6,14 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-import numpy as np
-
 if TYPE_CHECKING:
     import networkx as nx
 
 DAMPING = 0.85
-_STEPS = 100
-_TOLERANCE = 1e-9
 
 
 def weighted(edges: Iterable[tuple[UUID, UUID, float]]) -> nx.Graph[UUID]:
@@ -29,30 +25,16 @@ def weighted(edges: Iterable[tuple[UUID, UUID, float]]) -> nx.Graph[UUID]:
 
 
 def importance(graph: nx.Graph[UUID], seeds: Mapping[UUID, float]) -> dict[UUID, float]:
-    """Personalised PageRank: how often a walk that begins at the ``seeds`` (by their weight) comes by. Sums to 1.
+    """Personalised PageRank: how often a walk that begins at the ``seeds`` (by their weight) comes by. Sums to 1."""
+    import networkx as nx
 
-    By power iteration: networkx would want SciPy for this alone.
-    """
-    nodes = sorted({*graph, *(each for each, weight in seeds.items() if weight > 0)})
-    place = {node: number for number, node in enumerate(nodes)}
-    start = np.array([max(seeds.get(node, 0.0), 0.0) for node in nodes])
-    if not start.sum():
+    begun = {node: weight for node, weight in seeds.items() if weight > 0}
+    if not begun:
         return {}
-    start /= start.sum()
-    edges = [(place[a], place[b], weight) for a, b, weight in graph.edges(data="weight")]
-    ends = np.array([(a, b) for a, b, _ in edges] + [(b, a) for a, b, _ in edges], dtype=np.int64).reshape(-1, 2)
-    weights = np.array([weight for *_, weight in edges] * 2, dtype=np.float64)
-    out = np.bincount(ends[:, 0], weights, len(nodes))
-    share = weights / out[ends[:, 0]]
-    ranked = start
-    for _ in range(_STEPS):
-        moved = np.bincount(ends[:, 1], share * ranked[ends[:, 0]], len(nodes))
-        after = DAMPING * (moved + ranked[out == 0].sum() * start) + (1 - DAMPING) * start
-        settled = np.abs(after - ranked).sum() < _TOLERANCE
-        ranked = after
-        if settled:
-            break
-    return dict(zip(nodes, ranked.tolist(), strict=True))
+    whole: nx.Graph[UUID] = nx.Graph(graph)
+    whole.add_nodes_from(begun)
+    found: dict[UUID, float] = nx.pagerank(whole, DAMPING, personalization=begun, max_iter=500, tol=1e-9)
+    return found
 
 
 def communities(graph: nx.Graph[UUID]) -> list[list[UUID]]:

@@ -199,7 +199,7 @@ class _Writer:
                 change_set_id=self._unit.change_set_id,
                 origin=message.origin.value,
                 entity_id=entity_id,
-                source_kind=Kind.MESSAGE.value,
+                source_kind=message.kind.value,
                 source_id=message.id,
                 start_at=found.start,
                 end_at=found.end,
@@ -307,6 +307,7 @@ class _Writer:
 
     def _evidence(self, relation_id: UUID, said: Said) -> None:
         link = uuid5(relation_id, f"relation from {said.message_id}")
+        message = self._window.message(said.message_id)
         known = self._unit.passages.sources_of(Kind.RELATION, relation_id)
         if said.message_id in known or any(row.id == link for row in self._rows):
             return
@@ -318,7 +319,7 @@ class _Writer:
                 origin=Origin.ASSISTANT.value,
                 kind=Kind.RELATION.value,
                 row_id=relation_id,
-                source_kind=Kind.MESSAGE.value,
+                source_kind=(message.kind if message is not None else Kind.MESSAGE).value,
                 source_id=said.message_id,
             )
         )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKeyConstraint, SmallInteger, Text
+from sqlalchemy import BigInteger, Column, ForeignKeyConstraint, Index, SmallInteger, Text
+from sqlalchemy.dialects.postgresql import BIT
 from sqlmodel import Field
 
 from mira_ltmemory.store.models.base import SCHEMA, Base, Timestamp, to_user
@@ -38,20 +39,23 @@ class ConsolidationMark(Base, table=True):
 
 
 class ColdText(Base, table=True):
-    """A text that left the indexes: what of it is scanned when cold storage is searched.
+    """A text that left the indexes of current memory: how it is found when cold storage is searched.
 
-    ``terms`` packs (term uint4, count uint1), ``code`` a float4 scale and a signed byte for each dimension of the
-    vector under ``model_id``; none where it has no vector yet.
+    ``code`` packs a float4 scale and a signed byte for each dimension of the vector under ``model_id``; none where
+    it has no vector yet. ``bits`` are what it is searched by (`codes.bits`).
     """
 
     __tablename__ = "cold_texts"
-    __table_args__ = (to_user(), ForeignKeyConstraint(["model_id"], [f"{SCHEMA}.embedding_models.id"]))
+    __table_args__ = (
+        to_user(),
+        ForeignKeyConstraint(["model_id"], [f"{SCHEMA}.embedding_models.id"]),
+        Index(None, "user_id", "kind", "model_id", postgresql_include=["row_id", "bits"]),
+    )
 
     user_id: UUID = Field(primary_key=True)
     kind: str = Field(primary_key=True, sa_type=Text)
     row_id: UUID = Field(primary_key=True)
     content_hash: UUID
-    length: int
-    terms: bytes
     model_id: int | None = Field(default=None, sa_type=SmallInteger)
     code: bytes | None = None
+    bits: str | None = Field(default=None, sa_column=Column(BIT(varying=True)))

@@ -80,7 +80,7 @@ def core_alone(model: Any) -> None:
     from mira_ltmemory.hosts.local import Reply
 
     system = start(model)
-    heavy = ("onnxruntime", "transformers", "tokenizers", "torch", "networkx")
+    heavy = ("onnxruntime", "transformers", "tokenizers", "torch", "networkx", "scipy")
     before = {name for name in heavy if name in sys.modules}
     settings: dict[str, Any] = {
         "tools": {name: name in CORE for name in ToolSwitches.model_fields},
