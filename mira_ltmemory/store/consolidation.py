@@ -90,8 +90,10 @@ ON CONFLICT (user_id, kind, row_id, source_kind, source_id) DO NOTHING
 
 _CHANGE = f"""
 UPDATE ltmemory.passages r SET valid_until = coalesce(w.until, r.valid_until),
+    valid_from = coalesce(w.since, r.valid_from),
     tags = ARRAY(SELECT jsonb_array_elements_text(w.tags)), metadata = r.metadata || w.note
-FROM jsonb_to_recordset(CAST(:changes AS jsonb)) AS w (id uuid, version int, until timestamptz, tags jsonb, note jsonb)
+FROM jsonb_to_recordset(CAST(:changes AS jsonb)) AS w
+    (id uuid, version int, until timestamptz, since timestamptz, tags jsonb, note jsonb)
 WHERE r.user_id = :user_id AND r.id = w.id AND r.version = w.version AND {_OPEN} RETURNING r.id
 """
 
@@ -149,13 +151,14 @@ class PassageFacts:
 
 @dataclass(frozen=True, slots=True)
 class PassageChange:
-    """What becomes of a current passage: it has these ``tags``, ``note`` joins its metadata, and it may end."""
+    """What becomes of a current passage: these ``tags``, ``note`` in its metadata, an end, a beginning."""
 
     id: UUID
     version: int
     note: Json
     tags: Sequence[str]
     until: dt.datetime | None = None
+    since: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +285,7 @@ class ConsolidationRows(Rows):
             {
                 "id": str(each.id), "version": each.version, "note": each.note, "tags": list(each.tags),
                 "until": None if each.until is None else each.until.isoformat(),
+                "since": None if each.since is None else each.since.isoformat(),
             }
             for each in changes
         ]  # fmt: skip

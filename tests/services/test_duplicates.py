@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
-from uuid import UUID
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
 
 import pytest
 from consolidating import Answer, ScriptedLLM, engine
@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from mira_ltmemory.composition import MemoryManager
 from mira_ltmemory.errors import LLMError
-from mira_ltmemory.protocols import Actor, Change, Filter
+from mira_ltmemory.protocols import Actor, Change, Filter, Kind
 from mira_ltmemory.services.consolidation import Consolidated
 from mira_ltmemory.services.consolidation.texts import Reading, claim_of, hangs_on_its_day
+from mira_ltmemory.store.models import Passage, content_hash
 
 BY_USER = Change(Actor.USER, "test")
 
@@ -171,6 +172,100 @@ def test_a_dry_run_counts_and_changes_nothing(memory: MemoryManager) -> None:
     assert (done.counts["merged"], done.change_set_id) == (1, None)
     assert memory.history.log(1)[0].id == newest
     assert engine(memory).consolidate().counts["merged"] == 1
+
+
+def fact(memory: MemoryManager, text: str, said: datetime, since: datetime | None = None, origin: str = "user") -> UUID:
+    """A fact as a window's facts are stored: it holds from when it was said, where it does not say since when."""
+    with memory.store.write(BY_USER) as unit:
+        row = Passage(
+            user_id=unit.user_id, id=uuid4(), change_set_id=unit.change_set_id, origin=origin, category="fact",
+            content=text, content_hash=content_hash(text), said_at=said, valid_from=since or said,
+        )  # fmt: skip
+        unit.passages.add([row])
+        unit.vectors.enqueue(Kind.PASSAGE, [row.id])
+        return row.id
+
+
+def held(memory: MemoryManager) -> dict[UUID, datetime | None]:
+    """What holds, and since when."""
+    with memory.store.read() as unit:
+        rows = unit.passages.execute(
+            "SELECT id, valid_from FROM ltmemory.passages WHERE user_id = :user_id AND valid_until IS NULL"
+        )
+        return {row.id: row.valid_from for row in rows}
+
+
+def test_facts_of_different_messages_are_merged_and_the_earlier_start_is_kept(
+    memory: MemoryManager, clock: FixedClock
+) -> None:
+    first = clock.now() - timedelta(days=60)
+    fact(memory, "Ruth plays the oboe in Bergen", first)
+    winner = fact(memory, LONG, first + timedelta(days=30))
+    assert engine(memory).consolidate().counts["merged"] == 1
+    assert held(memory) == {winner: first}
+    # What began with another's words still begins with words alone: a third one is merged as well.
+    fact(memory, "Ruth plays the oboe in Bergen!", first + timedelta(days=40))
+    assert engine(memory).consolidate().counts["merged"] == 1
+    assert held(memory) == {winner: first}
+
+
+def test_a_stated_start_counts_and_two_that_differ_stay_apart(memory: MemoryManager, clock: FixedClock) -> None:
+    said = clock.now() - timedelta(days=60)
+    stated = datetime(2019, 1, 1, tzinfo=UTC)
+    winner = fact(memory, LONG, said)
+    fact(memory, "Ruth plays the oboe in Bergen", said + timedelta(days=1), since=stated)
+    assert engine(memory).consolidate().counts["merged"] == 1
+    assert held(memory) == {winner: stated}
+    other = fact(memory, "Ruth plays the oboe in Bergen.", said + timedelta(days=2), since=stated.replace(year=2021))
+    later = fact(memory, "Ruth plays the oboe in  Bergen", stated - timedelta(days=900))
+    assert engine(memory).consolidate().counts["merged"] == 0
+    assert set(held(memory)) == {winner, other, later}
+
+
+@pytest.mark.parametrize("relation", ["same", "conflict"])
+@pytest.mark.parametrize("origin", ["user", "assistant"])
+def test_a_model_is_asked_whether_facts_conflict_that_cannot_be_one(
+    memory: MemoryManager, clock: FixedClock, origin: str, relation: str
+) -> None:
+    said = clock.now() - timedelta(days=60)
+    fact(memory, NEAR[0], said, since=said - timedelta(days=400))
+    fact(memory, NEAR[1], said + timedelta(days=3), since=said - timedelta(days=40), origin=origin)
+    done, llm = judged(memory, lambda question: verdict(relation, *in_order(question)))
+    assert f"holds since {(said - timedelta(days=40)).date()}" in llm.asked[0]
+    assert (done.counts["merged"], done.counts["conflicts"]) == (0, relation == "conflict")
+    assert len(held(memory)) == 2
+
+
+def test_a_model_ends_nothing_that_it_saw_a_part_of(memory: MemoryManager) -> None:
+    head = "Ruth's notes about the flute. " + "She practises scales and long tones every day. " * 30
+    texts = (f"{head} The red case holds the old flute.", f"{head} The blue case holds the piccolo.")
+    keep(memory, *texts)
+    done, llm = judged(memory, lambda question: verdict("same", "Ruth's notes about the flute", "Ruth's notes"))
+    assert done.counts["merged"] == 0 and current(memory) == set(texts)
+    assert llm.asked and llm.asked[0].count("[... cut here]") == 2
+    done, _ = judged(memory, lambda question: verdict("conflict", "Ruth's notes", "Ruth's notes"))
+    assert current(memory) == set(texts)
+
+
+def test_what_the_model_did_not_judge_is_judged_without_looking_at_all_of_it_by_rule_again(
+    memory: MemoryManager,
+) -> None:
+    keep(memory, *NEAR, LONG, "Ruth plays the oboe in Bergen")
+
+    def fail(question: str) -> str:
+        raise LLMError("overloaded")
+
+    first, _ = judged(memory, fail)
+    assert (first.counts["compared"], first.counts["merged"]) == (4, 1)
+    changed = 1  # the passage that got the other's tags is new
+    second, llm = judged(memory, fail)
+    assert second.counts["compared"] == changed and len(llm.asked) == 1
+    third, llm = judged(memory, fail)
+    assert third.counts.get("compared", 0) == 0 and len(llm.asked) == 1
+    done, _ = judged(memory, lambda question: verdict("same", *in_order(question)))
+    assert (done.counts.get("compared", 0), done.counts["merged"]) == (0, 1)
+    done, llm = judged(memory, fail)
+    assert llm.asked == [], "all of it was judged"
 
 
 NEAR = ("Ruth's flute teacher is called Ingrid Solberg", "The flute teacher of Ruth is named Ingrid Solberg")

@@ -9,20 +9,22 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 from uuid import UUID
 
 from mira_ltmemory.errors import BudgetSpent, LLMError
 from mira_ltmemory.protocols import LLM, Category, Clock, in_zone
-from mira_ltmemory.services.consolidation.judging import judge
+from mira_ltmemory.services.consolidation.judging import is_cut, judge
 from mira_ltmemory.services.consolidation.run import Run
 from mira_ltmemory.services.consolidation.texts import Reading
+from mira_ltmemory.services.consolidation.validity import BEGAN, of_one_validity, united_start
 from mira_ltmemory.services.embeddings import EmbeddingService
 from mira_ltmemory.store.consolidation import Mark, PassageChange, PassageFacts
 from mira_ltmemory.store.unit_of_work import SqlUnitOfWork, Store
 
 STEP = "duplicates"
+JUDGED_STEP = "duplicates judged"
 BATCH = 256
 _LISTED = 16 * BATCH
 """Passages whose ids are read at once: where many were stored in one change set, each listing sorts all of them."""
@@ -87,33 +89,53 @@ class Duplicates:
         if model is None:
             run.note("Near-duplicates were not looked for: there is no embedding model at hand.")
             return
-        model_id, dimension = model
         with self._store.read() as unit:
-            mark, through = unit.consolidation.mark(STEP), unit.journal.last_id()
+            mark, judged = unit.consolidation.mark(STEP), unit.consolidation.mark(JUDGED_STEP)
+            through = unit.journal.last_id()
         llm, seen = self._llm, 0
-        unjudged: Mark | None = None  # before the first batch that the model did not judge: the next run begins there
+        if llm is not None:
+            llm = self._catch_up(run, judged, mark, model, llm)
         for batch in self._batches(mark, through):
             if not run.may_go_on():
                 return
-            with self._store.read() as unit:
-                pairs = unit.consolidation.neighbours(
-                    [row_id for _, row_id in batch], model_id, dimension, nearest=NEAREST, least=NEAR
-                )
-                known = unit.consolidation.passages(sorted({id for one, other, _ in pairs for id in (one, other)}))
-            found, judged_by = self._look(run, pairs, known, llm)
-            if llm is not None and judged_by is None:
-                unjudged = unjudged or mark
-            llm = judged_by
-            if not run.dry:
-                self._apply(run, found)
-            run.counts["merged"] += len(found.merges)
-            run.counts["conflicts"] += len(found.conflicts)
-            mark = Mark(*batch[-1])
-            self._set(run, unjudged or mark)
+            llm = self._batch(run, batch, model, llm)
             seen += len(batch)
             run.counts["compared"] += len(batch)
+            self._set(run, Mark(*batch[-1]), judged=llm is self._llm)
             run.progress("near-duplicates", seen, 0)
-        self._set(run, unjudged or Mark(max(through, mark.through), LAST))
+        if run.may_go_on():
+            self._set(run, Mark(max(through, mark.through), LAST), judged=llm is self._llm)
+
+    def _catch_up(self, run: Run, judged: Mark, mark: Mark, model: tuple[int, int], llm: LLM) -> LLM | None:
+        """Have the model judge what the rules have seen already and it has not: it failed, or its budget was spent."""
+        for listed in self._batches(judged, mark.through):
+            batch = [each for each in listed if each <= (mark.through, mark.row_id)]
+            if not run.may_go_on() or self._batch(run, batch, model, llm, rules=False) is None:
+                return None
+            if not run.dry and batch:
+                with self._store.upkeep() as unit:
+                    unit.consolidation.set_mark(JUDGED_STEP, *batch[-1], self._clock.now())
+        return llm
+
+    def _batch(
+        self,
+        run: Run,
+        batch: Sequence[tuple[int, UUID]],
+        model: tuple[int, int],
+        llm: LLM | None,
+        *,
+        rules: bool = True,
+    ) -> LLM | None:
+        """Look at passages and what is near them; return the model that judged, none once it failed."""
+        with self._store.read() as unit:
+            pairs = unit.consolidation.neighbours([id for _, id in batch], *model, nearest=NEAREST, least=NEAR)
+            known = unit.consolidation.passages(sorted({id for one, other, _ in pairs for id in (one, other)}))
+        found, judged_by = self._look(run, pairs, known, llm, rules=rules)
+        if not run.dry:
+            self._apply(run, found)
+        run.counts["merged"] += len(found.merges)
+        run.counts["conflicts"] += len(found.conflicts)
+        return judged_by
 
     def _batches(self, mark: Mark, through: int) -> Iterator[list[tuple[int, UUID]]]:
         """Change set and id of the passages to look at, batch by batch."""
@@ -126,10 +148,12 @@ class Duplicates:
                 yield listed[start : start + BATCH]
             mark = Mark(*listed[-1])
 
-    def _set(self, run: Run, mark: Mark) -> None:
+    def _set(self, run: Run, mark: Mark, *, judged: bool) -> None:
+        """Note how far the rules have come, and, where it was ``judged`` too or there is no model, the model."""
         if not run.dry:
             with self._store.upkeep() as unit:
-                unit.consolidation.set_mark(STEP, mark.through, mark.row_id, self._clock.now())
+                for step in (STEP, JUDGED_STEP) if judged else (STEP,):
+                    unit.consolidation.set_mark(step, mark.through, mark.row_id, self._clock.now())
 
     def _look(
         self,
@@ -137,25 +161,37 @@ class Duplicates:
         pairs: Iterable[tuple[UUID, UUID, float]],
         known: Mapping[UUID, PassageFacts],
         llm: LLM | None,
+        *,
+        rules: bool,
     ) -> tuple[Findings, LLM | None]:
-        """Sort pairs, nearest first. Returns the model too: none once it failed, so that it is not asked again."""
+        """Sort pairs, nearest first; without ``rules`` those that the rules decide are left alone.
+
+        Returns the model too: none once it failed, so that it is not asked again.
+        """
         found = Findings()
         open_pairs: list[tuple[PassageFacts, PassageFacts]] = []
+        mergeable: set[tuple[UUID, UUID]] = set()
         readings = {row_id: Reading(each.content) for row_id, each in known.items()}
         for one_id, other_id, cosine in sorted(pairs, key=lambda pair: (-pair[2], pair[0], pair[1])):
             one, other = known.get(one_id), known.get(other_id)
             if one is None or other is None:
                 continue
-            finding = self._by_rule(one, other, readings[one_id], readings[other_id])
-            if finding is not None:
+            first, second = readings[one_id], readings[other_id]
+            finding = self._by_rule(one, other, first, second)
+            if finding is not None and rules:
                 found.add(finding)
-            elif cosine >= JUDGED and may_merge(one, other):
-                open_pairs.append((one, other))
+            elif finding is None and cosine >= JUDGED and not first.contradicts(second):
+                if self._may_be_one(one, other, first, second) and not (is_cut(one) or is_cut(other)):
+                    mergeable.add((one_id, other_id))
+                # What cannot be one may contradict each other all the same.
+                if (one_id, other_id) in mergeable or (akin(one, other) and not marked(one, other)):
+                    open_pairs.append((one, other))
         asked = [pair for pair in open_pairs if not found.ended & {pair[0].id, pair[1].id}]
         if llm is not None and asked:
             try:
                 for finding in self._judged(llm, asked, run):
-                    found.add(finding)
+                    if finding.kind == "conflict" or _pair(finding) in mergeable:
+                        found.add(finding)
             except BudgetSpent as error:
                 run.note(f"Near passages were then compared by rule only: {error}")
                 return found, None
@@ -168,7 +204,7 @@ class Duplicates:
         if first.contradicts(second):
             return None if marked(one, other) else Finding("conflict", one, other, "the same thing has two values")
         finding = self._containment(one, other, first.says_all_of(second), second.says_all_of(first))
-        return finding if finding and may_merge(one, other) and self._of_one_time(one, other, first, second) else None
+        return finding if finding and self._may_be_one(one, other, first, second) else None
 
     def _containment(self, one: PassageFacts, other: PassageFacts, first: bool, second: bool) -> Finding | None:
         if first and second:
@@ -192,8 +228,13 @@ class Duplicates:
             elif verdict.relation == "second_says_all" and may_end(one, other):
                 yield Finding("merge", other, one, verdict.reason)
 
-    def _of_one_time(self, one: PassageFacts, other: PassageFacts, first: Reading, second: Reading) -> bool:
-        """Whether both may speak of the same time: what hangs on its day is the same on the same day only."""
+    def _may_be_one(self, one: PassageFacts, other: PassageFacts, first: Reading, second: Reading) -> bool:
+        """Whether both are of one side and may speak of the same time.
+
+        What hangs on its day is the same on the same day only.
+        """
+        if not (may_merge(one, other) and of_one_validity(one, other, self._zone)):
+            return False
         if not (first.hangs_on_its_day or second.hangs_on_its_day):
             return True
         return in_zone(one.said_at, self._zone).date() == in_zone(other.said_at, self._zone).date()
@@ -214,15 +255,22 @@ class Duplicates:
         now = unit.consolidation.passages([id for each in merges for id in (each.one.id, each.other.id)])
         good = [each for each in merges if _as_seen(each.one, now) and _as_seen(each.other, now)]
         at = self._clock.now()
-        changes, tags = [], {each.one.id: list(now[each.one.id].tags) for each in good}
+        changes, winners = [], {each.one.id: now[each.one.id] for each in good}
         for each in good:
-            loser = now[each.other.id]
+            loser, winner = now[each.other.id], winners[each.one.id]
+            since, began = united_start(winner, loser)
+            winners[winner.id] = replace(
+                winner,
+                tags=tuple(dict.fromkeys([*winner.tags, *loser.tags])),
+                valid_from=since or winner.valid_from,
+                meta={**winner.meta, **began},
+            )
             note = {"merged_into": str(each.one.id), "merge_reason": unit_text(each.why)}
             changes.append(PassageChange(loser.id, loser.version, note, loser.tags, at))
-            tags[each.one.id] = list(dict.fromkeys([*tags[each.one.id], *loser.tags]))
-        for row_id, united in tags.items():
-            if united != list(now[row_id].tags):
-                changes.append(PassageChange(row_id, now[row_id].version, {}, united))
+        for winner in winners.values():
+            if winner != now[winner.id]:
+                note = {BEGAN: winner.meta[BEGAN]} if BEGAN in winner.meta else {}
+                changes.append(PassageChange(winner.id, winner.version, note, winner.tags, since=winner.valid_from))
         unit.consolidation.change(changes)
         unit.consolidation.unite_sources([(each.one.id, each.other.id) for each in good])
         return len(good)
@@ -244,6 +292,10 @@ def mark_conflicts(unit: SqlUnitOfWork, pairs: Sequence[tuple[UUID, UUID]]) -> N
     unit.consolidation.change(changes)
 
 
+def _pair(finding: Finding) -> tuple[UUID, UUID]:
+    return min(finding.one.id, finding.other.id), max(finding.one.id, finding.other.id)
+
+
 def _as_seen(seen: PassageFacts, now: Mapping[UUID, PassageFacts]) -> bool:
     return seen.id in now and now[seen.id].content == seen.content
 
@@ -254,11 +306,13 @@ def marked(one: PassageFacts, other: PassageFacts) -> bool:
 
 
 def may_merge(one: PassageFacts, other: PassageFacts) -> bool:
-    """Whether two passages could be one: the same side said them of the same time, and neither is an insight."""
-    if Category.INSIGHT in (one.category, other.category) and one.category != other.category:
-        return False
-    same_side = one.origin == other.origin and one.meta.get("speaker") == other.meta.get("speaker")
-    return same_side and one.valid_from == other.valid_from
+    """Whether two passages could be one: the same side said them, and neither is an insight."""
+    return akin(one, other) and one.origin == other.origin and one.meta.get("speaker") == other.meta.get("speaker")
+
+
+def akin(one: PassageFacts, other: PassageFacts) -> bool:
+    """Whether two passages are of a kind that can be compared: an insight is about others."""
+    return one.category == other.category or Category.INSIGHT not in (one.category, other.category)
 
 
 def may_end(loser: PassageFacts, winner: PassageFacts) -> bool:

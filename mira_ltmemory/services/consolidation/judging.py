@@ -12,6 +12,7 @@ from mira_ltmemory.errors import LLMBadAnswer
 from mira_ltmemory.protocols import LLM, in_zone
 from mira_ltmemory.services.asking import ask
 from mira_ltmemory.services.consolidation.texts import normalised
+from mira_ltmemory.services.consolidation.validity import stated_start
 from mira_ltmemory.store.consolidation import PassageFacts
 from mira_ltmemory.templates import render
 
@@ -19,6 +20,7 @@ AT_ONCE = 8
 """Pairs of one question."""
 
 _SHOWN_CHARS = 1_200
+_CUT = " [... cut here]"
 
 Relation = Literal["same", "first_says_all", "second_says_all", "conflict", "different"]
 
@@ -79,4 +81,11 @@ def _stands_in(quote: str, text: str) -> bool:
 
 def _shown(passage: PassageFacts, zone: dt.tzinfo) -> str:
     day = in_zone(passage.said_at, zone).date().isoformat()
-    return f"({day}) {passage.content[:_SHOWN_CHARS]}"
+    since = stated_start(passage)
+    told = f"({day})" if since is None else f"({day}, holds since {in_zone(since, zone).date().isoformat()})"
+    return f"{told} {passage.content[:_SHOWN_CHARS]}{_CUT if is_cut(passage) else ''}"
+
+
+def is_cut(passage: PassageFacts) -> bool:
+    """Whether a model is shown only the beginning: it cannot know what else the passage says."""
+    return len(passage.content) > _SHOWN_CHARS
