@@ -43,6 +43,7 @@ NOT_CALLED = {
     "memory.attend": "told by the host where its live messages are",
     "history.restore": "wants a transaction; walked by snapshots.restore",
     "history.require_kept": "wants a transaction; walked by as_of",
+    "consolidation.is_due_in": "wants a transaction; walked by consolidation.is_due",
     "memory.record_problem": "a sentence in memory",
     "memory.clear_problem": "a sentence in memory",
     "memory.jobs": "lists functions",
