@@ -49,7 +49,7 @@ class Installation:
         self._notices.move_to(self.memory)
         if getattr(self.memory, "store", None) is not None:
             self.host.replace_own_memory()
-            self.host.read_together(self.memory.store.reading)
+            self.host.read_together(self.memory.updating)
         self._register("register_tools", self.host.register_tool)
         self._register("register_content_providers", self.host.register_provider)
         self._register("register_automations", self._accept_job)

@@ -137,7 +137,7 @@ def measure(prepared: Prepared, rounds: int) -> dict[str, Timing]:
         again(number)
 
     def again(_number: int) -> None:
-        with memory.store.reading():  # as the host does
+        with memory.updating():  # as the host does
             for part in parts:
                 part.render()
 

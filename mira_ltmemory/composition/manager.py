@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -21,7 +22,7 @@ from mira_ltmemory.composition.processing import (
     window_steps,
 )
 from mira_ltmemory.config import MemoryConfig
-from mira_ltmemory.errors import StoreError
+from mira_ltmemory.errors import LtMemoryError, StoreError
 from mira_ltmemory.protocols import (
     LLM,
     Actor,
@@ -228,6 +229,15 @@ class MemoryManager:
     def tools(self) -> list[Tool]:
         """The tools that are switched on."""
         return tools_of(self)
+
+    @contextmanager
+    def updating(self) -> Iterator[None]:
+        """Let all parts of the prompt be read in one transaction, after the user's message was embedded."""
+        if self.settings.providers.relevant_memories:
+            with suppress(LtMemoryError):  # the part that needs it says what is wrong
+                self.relevant.embed_ahead()
+        with self.store.reading():
+            yield
 
     def providers(self) -> list[Provider]:
         """The parts of the prompt that are switched on."""

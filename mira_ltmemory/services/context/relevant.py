@@ -63,7 +63,21 @@ class RelevantMemories:
         self._live = live
         self._least = least
         self._kept: _Kept | None = None
+        self._ahead: tuple[str, EmbeddedQuery | None] | None = None
         self._lock = threading.Lock()
+
+    def embed_ahead(self) -> None:
+        """Embed what `current` will look for next, so that an update has no model to wait for while it reads.
+
+        Raises ``StoreError``.
+        """
+        asked = last_of_user(self._live.messages())
+        with self._lock:
+            if asked is None or (self._kept is not None and self._kept.key == _key(asked)):
+                return
+            query = as_query(asked.content)
+            if telling(query, ()):
+                self._ahead = query, self._searcher.embed(query)
 
     def current(self) -> Sequence[Memory]:
         """What is likely to be relevant now, best first, without what the model sees anyway. Raises ``StoreError``."""
@@ -71,12 +85,12 @@ class RelevantMemories:
         asked = last_of_user(messages)
         if asked is None:
             return ()
-        key = (asked.conversation_id, asked.external_id, asked.content)
+        key = _key(asked)
         with self._lock, self._store.reading():
             kept = self._kept if self._kept is not None and self._kept.key == key else None
             query = as_query(asked.content)
             # First of all: while the model works no transaction is held.
-            embedded = self._searcher.embed(query) if kept is None and telling(query, ()) else None
+            embedded = self._embedded(query) if kept is None and telling(query, ()) else None
             with self._store.read() as unit:
                 version = unit.journal.last_edit_id()
                 if kept is not None and kept.version == version:
@@ -91,7 +105,11 @@ class RelevantMemories:
     def forget(self) -> None:
         """Forget what was shown; the next update looks again."""
         with self._lock:
-            self._kept = None
+            self._kept = self._ahead = None
+
+    def _embedded(self, query: str) -> EmbeddedQuery | None:
+        ahead, self._ahead = self._ahead, None
+        return ahead[1] if ahead is not None and ahead[0] == query else self._searcher.embed(query)
 
     def _look(
         self, unit: SqlUnitOfWork, query: str, embedded: EmbeddedQuery | None, live: Sequence[IncomingMessage]
@@ -115,6 +133,10 @@ class RelevantMemories:
         behind = unit.context.messages_behind([hit.id for hit in hits if hit.kind is Kind.PASSAGE])
         texts += [_folded(message.content) for message in live]
         return tuple(_chosen(hits, behind, seen, texts))
+
+
+def _key(asked: IncomingMessage) -> tuple[str, str, str]:
+    return asked.conversation_id, asked.external_id, asked.content
 
 
 _RULE = 0.3  # half of what the rule gives at most is worth as much as a probability of .15
