@@ -1,9 +1,10 @@
 """Generated memories: texts whose words are as frequent as words are, and vectors that lie in clusters.
 
-A passage belongs to a topic: it takes a third of its words and much of its vector from it. How near the vectors are to
-each other, and in how many directions they spread, is about what sentences of real conversations show. Words come from
-the shipped tokenizer's vocabulary, which is in the order of their frequency, and are drawn by Zipf's law, so that some
-are in every second text and most in hardly any. The same seed gives the same rows.
+A passage belongs to a topic, and that to a subject: it takes a third of its words from the topic and much of its
+vector from both. How near the vectors are to each other and to questions, and in how many directions they spread, is
+about what sentences of real conversations show: 20,000 of each are about as hard to search. Words come from the shipped
+tokenizer's vocabulary, which is in the order of their frequency, and are drawn by Zipf's law, so that some are in every
+second text and most in hardly any. The same seed gives the same rows.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ _TOPIC_WORDS = 40
 _TOPIC_SHARE = 0.35
 _FREQUENT = 150
 _MEAN_WORDS, _MOST_WORDS = 22, 200
-_COMMON, _OWN, _NEAR = 0.6, 0.8, 1.0
+_COMMON, _SUBJECT, _OWN, _NEAR = 0.4, 0.9, 0.7, 1.0
+_ROWS_OF_A_TOPIC, _TOPICS_OF_A_SUBJECT = 25, 30
+_STEEPNESS = 0.5
 _TOPICAL = 20_000
 
 
@@ -69,13 +72,15 @@ class Generator:
     @property
     def topics(self) -> int:
         """How many topics there are: many small ones and some large ones."""
-        return max(20, self.rows // 10)
+        return max(20, self.rows // _ROWS_OF_A_TOPIC)
 
     @cached_property
     def _centres(self) -> Vectors:
         rng = np.random.default_rng([self.seed, 2])
         common = _unit(rng.standard_normal(self.dimension, dtype=np.float32))
-        return _unit(_unit(self._spread(rng, self.topics, 0.5)) + _COMMON * common)
+        number = max(5, self.topics // _TOPICS_OF_A_SUBJECT)
+        subjects = _unit(self._spread(rng, number))[_unequal(rng, self.topics, number)]
+        return _unit(_unit(_SUBJECT * subjects + _unit(self._spread(rng, self.topics))) + _COMMON * common)
 
     @cached_property
     def _topic_words(self) -> NDArray[np.int64]:
@@ -101,18 +106,18 @@ class Generator:
             own = [word for word in dict.fromkeys(first.texts[row].split()) if word not in STOP_WORDS]
             told = rng.permutation(own)[:3].tolist() or ["nothing"]
             frequent = self.words[int(rng.integers(20, _FREQUENT))]
-            vector = _unit(first.vectors[row] + _NEAR * _unit(self._spread(rng, 1, 1.0))[0])
+            vector = _unit(first.vectors[row] + _NEAR * _unit(self._spread(rng, 1))[0])
             made.append(Question(f"what did we say about {' '.join(told)} and {frequent}", vector))
         return made
 
     def _chunk(self, user: int, number: int, count: int) -> Chunk:
         rng = np.random.default_rng([self.seed, user, number])
-        topics = np.minimum((self.topics * rng.random(count) ** 1.5).astype(np.int64), self.topics - 1)
+        topics = _unequal(rng, count, self.topics)
         raw = rng.integers(0, 256, (count, 16), dtype=np.uint8)
         raw[:, 6], raw[:, 8] = raw[:, 6] & 0x0F | 0x40, raw[:, 8] & 0x3F | 0x80
         marked = {tag: rng.random(count) < share for tag, share in SHARES.items()}
         tags = [[tag for tag, found in marked.items() if found[row]] for row in range(count)]
-        vectors = _unit(self._centres[topics] + _OWN * _unit(self._spread(rng, count, 1.0)))
+        vectors = _unit(self._centres[topics] + _OWN * _unit(self._spread(rng, count)))
         return Chunk([UUID(bytes=bytes(row)) for row in raw], self._texts(rng, topics), tags, vectors)
 
     def _texts(self, rng: np.random.Generator, topics: NDArray[np.int64]) -> list[str]:
@@ -125,11 +130,16 @@ class Generator:
         ends = np.cumsum(lengths).tolist()
         return [" ".join(words[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
 
-    def _spread(self, rng: np.random.Generator, count: int, steepness: float) -> Vectors:
-        """Random vectors, wide in a few directions and narrow in most; which those are differs by ``steepness``."""
-        widths = (np.arange(self.dimension, dtype=np.float32) + 5) ** -steepness
-        order = np.random.default_rng(int(100 * steepness)).permutation(self.dimension)
+    def _spread(self, rng: np.random.Generator, count: int) -> Vectors:
+        """Random vectors, wide in a few directions and narrow in most."""
+        widths = (np.arange(self.dimension, dtype=np.float32) + 5) ** -_STEEPNESS
+        order = np.random.default_rng(int(100 * _STEEPNESS)).permutation(self.dimension)
         return np.asarray(rng.standard_normal((count, self.dimension), dtype=np.float32) * widths[order])
+
+
+def _unequal(rng: np.random.Generator, count: int, parts: int) -> NDArray[np.int64]:
+    """Numbers of parts, the first drawn more often than the last."""
+    return np.minimum((parts * rng.random(count) ** 1.5).astype(np.int64), parts - 1)
 
 
 def sizes(rows: int, users: int) -> list[int]:

@@ -6,7 +6,7 @@ import random
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from mira_ltmemory.store.postings import POSTING
 from mira_ltmemory.store.rows import Rows
 from mira_ltmemory.store.search.sql import TABLES, Plan, VectorSide, candidates
 from mira_ltmemory.store.words import KIND_NUMBERS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 NEIGHBOURS = 10
 
@@ -120,6 +123,25 @@ class Coverage:
     without_tokens: int
 
 
+_APART = 0.7
+"""How far a question lies from the text that it is about, in the directions in which texts differ.
+
+Stored vectors themselves are found far more easily: of 20,000 sentences with `ef_search` 40, .998 of their neighbours
+and .956 of those of real questions.
+"""
+
+
+def _questions(stored: Sequence[NDArray[np.float32]]) -> list[str]:
+    """Vectors as far from stored ones as questions are, each as text: every one moved by what two others differ in."""
+    made = []
+    for number, vector in enumerate(stored):
+        between = stored[number - 1] - stored[number - 2]
+        length = float(np.linalg.norm(between))
+        moved = vector + (_APART / length) * between if length > 0 else vector
+        made.append("[" + ",".join(f"{value:.6g}" for value in moved.tolist()) + "]")
+    return made
+
+
 class CanaryRows(Rows):
     """Looks at samples of one user's rows. Random numbers come from ``random``: a test may seed it."""
 
@@ -127,21 +149,22 @@ class CanaryRows(Rows):
         self, kind: Kind, model_id: int, dimension: int, count: int, efforts: Sequence[int], least: float,
         chance: random.Random,
     ) -> list[VectorSample]:  # fmt: skip
-        """Ask the index for the neighbours of some stored vectors, and every vector too.
+        """Ask the index for the neighbours of vectors such as those of questions, and every vector too.
 
         ``efforts`` are values of ``ef_search``, tried in turn until one of them finds the share ``least``.
         """
         side = VectorSide(model_id, dimension, Plan.INDEX)
         ids = [uuid.UUID(int=chance.getrandbits(128)) for _ in range(count)]
         rows = self.execute(_SOME_VECTORS.format(own=side.of(kind)), random=ids).all()
-        true = [self._neighbours(side, kind, row.vector, exact=True) for row in rows]
+        asked = _questions([np.array(row.vector[1:-1].split(","), np.float32) for row in rows])
+        true = [self._neighbours(side, kind, vector, exact=True) for vector in asked]
         tried: list[VectorSample] = []
-        for effort in efforts if rows else ():
+        for effort in efforts if asked else ():
             # Of few rows the planner would compare all: it is the index that is asked.
             self.execute(f"SET LOCAL enable_sort = off; SET LOCAL hnsw.ef_search = {int(effort)}")
-            found = [self._neighbours(side, kind, row.vector, exact=False) for row in rows]
+            found = [self._neighbours(side, kind, vector, exact=False) for vector in asked]
             shares = [_share(near, right) for near, right in zip(found, true, strict=True)]
-            tried.append(VectorSample(int(effort), len(rows), sum(shares) / len(shares)))
+            tried.append(VectorSample(int(effort), len(asked), sum(shares) / len(shares)))
             if tried[-1].recall >= least:
                 break
         self.execute("SET LOCAL enable_sort = on")
