@@ -83,7 +83,7 @@ def soak(model: Any) -> None:
             model.requests.clear()
             looks.append(look_at(installation))
             print(f"turn {number}: {looks[-1]}", file=sys.stderr, flush=True)
-    FOUND["looks"] = looks
+    FOUND["looks"], FOUND["host"] = looks, "local" if LOCAL else "mira"
     installation.host.refresh()
     from sqlalchemy import text
 
