@@ -186,3 +186,10 @@ def test_effort_that_finds_no_more_is_not_spent() -> None:
     tried = [VectorSample(100, 30, 0.90), VectorSample(200, 30, 0.982), VectorSample(800, 30, 0.985)]
     assert _chosen(tried).effort == 200
     assert _chosen([*tried, VectorSample(900, 30, 0.99)]).effort == 900
+
+
+@pytest.mark.parametrize("texts", [1, 2, 3])
+def test_a_memory_of_a_few_texts_is_looked_at_too(memory: MemoryManager, texts: int) -> None:
+    for number in range(texts):
+        memory.archival.insert(f"Note {number} about the garden.")
+    assert all(each.right for each in memory.doctor.check())

@@ -135,7 +135,7 @@ def _questions(stored: Sequence[NDArray[np.float32]]) -> list[str]:
     """Vectors as far from stored ones as questions are, each as text: every one moved by what two others differ in."""
     made = []
     for number, vector in enumerate(stored):
-        between = stored[number - 1] - stored[number - 2]
+        between = stored[number - 1] - stored[(number - 2) % len(stored)]
         length = float(np.linalg.norm(between))
         moved = vector + (_APART / length) * between if length > 0 else vector
         made.append("[" + ",".join(f"{value:.6g}" for value in moved.tolist()) + "]")
