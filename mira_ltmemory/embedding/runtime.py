@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _PROJECTION = Path(__file__).parents[1] / "onnx" / "token_projection.onnx"
 _ADVICE = "TRANSFORMERS_NO_ADVISORY_WARNINGS"
+_NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
 
 
 class Runtime:
@@ -116,11 +117,24 @@ def foreign_errors(doing: str) -> Iterator[None]:
         raise EmbeddingError(f"Cannot {doing}: {type(error).__name__}: {error}") from error
 
 
+def load_onnxruntime() -> Any:
+    """Import onnxruntime, without its telemetry. This is the only way to it.
+
+    Since 1.29 its official builds write a device id and a store of events to the user's cache as soon as they are
+    imported, and upload models' names, errors and run times to Microsoft. The variable has to be set by then; where
+    the host has imported it before us, the call still stops what is not sent yet. See its docs/Privacy.md.
+    """
+    os.environ[_NO_TELEMETRY] = "1"
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()
+    return onnxruntime
+
+
 def load_session(model_path: Path) -> Any:
     """Open a model, to be run by one thread at a time for each call. Raises ``EmbeddingError``."""
     with foreign_errors(f"load the model {model_path}"):
-        import onnxruntime
-
+        onnxruntime = load_onnxruntime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
