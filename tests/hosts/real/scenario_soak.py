@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import sys
 import tempfile
 import threading
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -72,7 +75,7 @@ def soak(model: Any) -> None:
         system, user_name=sys.argv[3], data_dir=sys.argv[2], llm_requests_per_minute=1_000
     )
     store = installation.memory.store
-    looks: list[dict[str, float]] = []
+    looks: list[dict[str, Any]] = []
     for number in range(1, TURNS + 1):
         clock.moment += STEP
         if number % 50 == 0:
@@ -106,7 +109,7 @@ def soak(model: Any) -> None:
     FOUND["threads_after"] = sorted(thread.name for thread in threading.enumerate())
 
 
-def look_at(installation: Any) -> dict[str, float]:
+def look_at(installation: Any) -> dict[str, Any]:
     """What could leak, as it is now."""
     from sqlalchemy import text
 
@@ -120,10 +123,24 @@ def look_at(installation: Any) -> dict[str, float]:
         "rss_mb": process.memory_info().rss / 1e6,
         "objects": len(gc.get_objects()),
         "threads": threading.active_count(),
-        "files": process.num_fds(),
+        "files": open_files(),
         "connections": int(connections or 0),
         "children": len(process.children(recursive=True)),
+        "abroad": sorted({c.raddr.ip for c in process.net_connections("inet") if c.raddr} - {"127.0.0.1", "::1"}),
+        "problems": installation.memory.problems.all(),
     }
+
+
+def open_files() -> dict[str, int]:
+    """How often each file is open, by its path; sockets and pipes by what they are."""
+    listed = Path("/proc/self/fd")
+    if not listed.is_dir():
+        return {"all": psutil.Process().num_fds()}
+    names = []
+    for each in listed.iterdir():
+        with suppress(OSError):  # the listing itself
+            names.append(re.sub(r":\[\d+\]$", "", str(each.readlink())))
+    return dict(Counter(names))
 
 
 if __name__ == "__main__":
