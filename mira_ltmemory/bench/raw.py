@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mira_ltmemory.store.vector_text import vector_text
+
 if TYPE_CHECKING:
     from mira_ltmemory.protocols import Vectors
 
@@ -37,17 +39,12 @@ class RawQueries:
         # OFFSET 0 keeps the planner from answering with the approximate index.
         every = f"SELECT {self._half} AS distance, user_id {self._of} OFFSET 0"
         statement = f"SELECT distance, user_id::text FROM ({every}) e ORDER BY distance LIMIT {int(limit)}"
-        self._cursor.execute(statement, (vector_literal(vector),))
+        self._cursor.execute(statement, (vector_text(vector),))
         return [(float(distance), of) for distance, of in self._cursor.fetchall()]
 
     def _distances(self, distance: str, vector: Vectors) -> list[float]:
-        literal = vector_literal(vector)
+        literal = vector_text(vector)
         # The id is what a search would be after; the distance comes along to compare answers by.
         statement = f"SELECT row_id, {distance} {self._of} ORDER BY {distance} LIMIT {NEAREST}"
         self._cursor.execute(statement, (literal, literal))
         return [float(row[1]) for row in self._cursor.fetchall()]
-
-
-def vector_literal(vector: Vectors) -> str:
-    """A vector as pgvector reads it."""
-    return "[" + ",".join(f"{number:.6g}" for number in vector.tolist()) + "]"

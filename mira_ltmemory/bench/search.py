@@ -23,7 +23,7 @@ from mira_ltmemory.bench.generated import Generator, Question, sizes
 from mira_ltmemory.bench.loading import load
 from mira_ltmemory.bench.measuring import Timing, alternate
 from mira_ltmemory.bench.places import kept_memory, temporary_memory, users_of
-from mira_ltmemory.bench.raw import NEAREST, RawQueries, vector_literal
+from mira_ltmemory.bench.raw import NEAREST, RawQueries
 from mira_ltmemory.composition import MemoryManager
 from mira_ltmemory.protocols import Filter, Kind, Origin, Progress, TokenEmbedder, no_progress
 from mira_ltmemory.services.index_upkeep import WANTED_RECALL
@@ -32,6 +32,7 @@ from mira_ltmemory.store.condition import DatabaseState, database_state
 from mira_ltmemory.store.search import CandidateQuery, index_name
 from mira_ltmemory.store.search.sql import Plan, VectorSide, condition
 from mira_ltmemory.store.search.upkeep import IndexState
+from mira_ltmemory.store.vector_text import vector_text
 
 if TYPE_CHECKING:
     from mira_ltmemory.protocols import EmbeddingModel, TokenSpace, TokenVectors, Vectors
@@ -260,7 +261,7 @@ def _filtered(memory: MemoryManager, name: str, wanted: Filter, asked: list[Ques
     shares = []
     for each in some[:5]:
         with memory.store.read() as unit:
-            found = unit.search.execute(near, vector=vector_literal(each.vector), nearest=NEAREST, **passes.parameters)
+            found = unit.search.execute(near, vector=vector_text(each.vector), nearest=NEAREST, **passes.parameters)
             true = [float(row.distance) for row in found]
         if true:
             shares.append(_share(_near(memory, each.vector, wanted), true))

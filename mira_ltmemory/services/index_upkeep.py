@@ -16,8 +16,8 @@ WANTED_RECALL = 0.99
 """Recall@10 that an index's ``ef_search`` is chosen for."""
 
 _AS_GOOD = 0.005
-_EFFORTS = (100, 150, 200, 300, 400, 600, MAX_EFFORT)
-_SAMPLE = 30
+_EFFORTS = (100, 150, 200, 250, 300, 400, 500, 600, MAX_EFFORT)
+_SAMPLE = 100
 _TUNED_ROWS = 5_000
 _KINDS = (Kind.MESSAGE, Kind.PASSAGE)
 

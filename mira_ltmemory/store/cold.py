@@ -18,7 +18,8 @@ from mira_ltmemory.protocols import Kind
 from mira_ltmemory.store.codes import bits, code_bits, cosines, packed_floats, packed_vector
 from mira_ltmemory.store.postings import bm25, counts_of
 from mira_ltmemory.store.rows import Rows, sliced
-from mira_ltmemory.store.search.rows import EXCERPT_CHARS, POSTINGS_BUDGET, Candidate, CandidateQuery, Candidates
+from mira_ltmemory.store.search.candidates import EXCERPT_CHARS, Candidate, CandidateQuery, Candidates
+from mira_ltmemory.store.search.rows import POSTINGS_BUDGET
 from mira_ltmemory.store.search.sql import TABLES, Condition, condition
 from mira_ltmemory.store.words import COLD_NUMBERS, Found
 

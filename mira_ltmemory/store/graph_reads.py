@@ -15,6 +15,7 @@ from mira_ltmemory.protocols import Kind
 from mira_ltmemory.store.graph import KIN, Named
 from mira_ltmemory.store.models import GRAPH_JOURNALED
 from mira_ltmemory.store.rows import Rows
+from mira_ltmemory.store.vector_text import vector_text
 
 if TYPE_CHECKING:
     from mira_ltmemory.protocols import Vectors
@@ -240,9 +241,8 @@ class GraphReads(Rows):
         self, vector: Vectors, model_id: int, limit: int, *, type: str | None = None, moment: int | None = None
     ) -> list[tuple[UUID, float]]:
         """Entities whose names are near a vector, nearest first, with the cosine."""
-        written = "[" + ",".join(f"{number:.6g}" for number in vector.tolist()) + "]"
         statement = _NEAREST.replace("{dimension}", str(len(vector)))
-        rows = self._ask(statement, moment, vector=written, model_id=model_id, limit=limit, type=type)
+        rows = self._ask(statement, moment, vector=vector_text(vector), model_id=model_id, limit=limit, type=type)
         return [(row.id, float(row.near)) for row in rows]
 
     def details(self, ids: Iterable[UUID], *, moment: int | None = None) -> dict[UUID, EntityDetails]:

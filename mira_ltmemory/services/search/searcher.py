@@ -113,8 +113,9 @@ class Searcher:
         """Find rows by words and meaning, best first, at most ``limit`` of those that pass the filter.
 
         Any string is a query. A blank one lists the newest rows that pass. ``min_cosine`` leaves out rows that are
-        known to be less similar. ``width`` asks for a quick search among so many candidates of each source, without
-        what stands beside them, and with the query embedded as it is: ``embedded``, where `embed` did that already.
+        known to be less similar. ``width`` asks for a quick search: among so many candidates of each source, with half
+        of the work in the vector index, without what stands beside them, and with the query embedded as it is:
+        ``embedded``, where `embed` did that already.
         Raises ``InvalidArgument`` for a limit below 1 or above 1,000 and for a filter that rows of this kind cannot
         have, and ``StoreError``.
         """
@@ -189,6 +190,7 @@ class Searcher:
             by_vector=number,
             around=CANDIDATES,
             reach=1 if width is None else 0,
+            quick=width is not None,
             ranges=[
                 moments
                 for period in read.periods

@@ -15,6 +15,7 @@ from mira_ltmemory.store.analysis import FORWARD, MAX_COUNT, analyse
 from mira_ltmemory.store.postings import POSTING
 from mira_ltmemory.store.rows import Rows
 from mira_ltmemory.store.search.sql import TABLES, Plan, VectorSide, candidates
+from mira_ltmemory.store.vector_text import parsed_vector, vector_text
 from mira_ltmemory.store.words import KIND_NUMBERS
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def _questions(stored: Sequence[NDArray[np.float32]]) -> list[str]:
         between = stored[number - 1] - stored[(number - 2) % len(stored)]
         length = float(np.linalg.norm(between))
         moved = vector + (_APART / length) * between if length > 0 else vector
-        made.append("[" + ",".join(f"{value:.6g}" for value in moved.tolist()) + "]")
+        made.append(vector_text(moved))
     return made
 
 
@@ -156,7 +157,7 @@ class CanaryRows(Rows):
         side = VectorSide(model_id, dimension, Plan.INDEX)
         ids = [uuid.UUID(int=chance.getrandbits(128)) for _ in range(count)]
         rows = self.execute(_SOME_VECTORS.format(own=side.of(kind)), random=ids).all()
-        asked = _questions([np.array(row.vector[1:-1].split(","), np.float32) for row in rows])
+        asked = _questions([parsed_vector(row.vector) for row in rows])
         true = [self._neighbours(side, kind, vector, exact=True) for vector in asked]
         tried: list[VectorSample] = []
         for effort in efforts if asked else ():
@@ -209,7 +210,7 @@ class CanaryRows(Rows):
     def plan(self, kind: Kind, model_id: int, dimension: int) -> list[str]:
         """The plan of a search through the index, line by line."""
         side = VectorSide(model_id, dimension, Plan.INDEX)
-        vector = "[" + ",".join(["0.05"] * dimension) + "]"
+        vector = vector_text(np.full(dimension, 0.05))
         rows = self.execute(
             "EXPLAIN " + candidates(kind, "true", side, reach=1, terms=False).split(";", 1)[-1],
             kind_number=KIND_NUMBERS[kind], documents=[1, 2], excerpt=100, around=10, vector=vector, mean=vector,

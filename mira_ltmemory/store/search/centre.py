@@ -10,6 +10,7 @@ import numpy as np
 from mira_ltmemory.protocols import Kind
 from mira_ltmemory.store.rows import Rows
 from mira_ltmemory.store.search.sql import VectorSide
+from mira_ltmemory.store.vector_text import parsed_vector, vector_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,13 +33,14 @@ SELECT count(*) AS sample, CAST(avg(embedding) AS text) AS mean FROM (
 
 @dataclass(frozen=True, slots=True)
 class Centre:
-    """The mean of ``sample`` vectors ``(dim,)`` of a kind under a model, among so many documents."""
+    """The mean of ``sample`` vectors ``(dim,)`` of a kind under a model, among so many documents; also as ``text``."""
 
     kind: Kind
     model_id: int
     documents: int
     sample: int
     mean: Vectors
+    text: str
 
     def still_holds(self, kind: Kind, model_id: int, documents: int) -> bool:
         """Whether it may stand for the mean of today: it is of a whole sample, and few rows came or went since."""
@@ -67,5 +69,5 @@ class CentreRows(Rows):
         row = self.execute(statement).one()
         mean = np.zeros(side.dimension, np.float32)
         if row.mean is not None:
-            mean = np.array(row.mean[1:-1].split(","), np.float32)
-        return Centre(kind, side.model_id, documents, int(row.sample), mean)
+            mean = parsed_vector(row.mean)
+        return Centre(kind, side.model_id, documents, int(row.sample), mean, vector_text(mean))

@@ -16,8 +16,10 @@ from mira_ltmemory.store.analysis import analyse
 from mira_ltmemory.store.codes import cosines
 from mira_ltmemory.store.postings import counts_of
 from mira_ltmemory.store.rows import Rows
-from mira_ltmemory.store.search.rows import EXCERPT_CHARS, Candidate, CandidateQuery, Candidates, Details
+from mira_ltmemory.store.search.candidates import EXCERPT_CHARS, Candidate, CandidateQuery, Candidates
+from mira_ltmemory.store.search.rows import Details
 from mira_ltmemory.store.search.sql import condition
+from mira_ltmemory.store.vector_text import vector_text
 from mira_ltmemory.store.words import KIND_NUMBERS
 
 if TYPE_CHECKING:
@@ -118,8 +120,7 @@ class PastRows(Rows):
                 " LEFT JOIN ltmemory.cold_texts q ON q.user_id = :user_id AND q.kind = :kind "
                 "AND q.model_id = :model_id AND q.row_id = r.id AND q.content_hash = r.content_hash"
             )
-            written = "[" + ",".join(f"{number:.6g}" for number in query.vector.tolist()) + "]"
-            parameters |= {"vector": written, "kind": query.kind.value, "model_id": query.model_id}
+            parameters |= {"vector": vector_text(query.vector), "kind": query.kind.value, "model_id": query.model_id}
         statement = _THEN.format(
             columns=_COLUMNS[query.kind],
             table=_TABLES[query.kind],

@@ -9,33 +9,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-import numpy as np
-
 from mira_ltmemory.protocols import Conflicting, Filter, Kind
-from mira_ltmemory.store.postings import Corpus, Scores, bm25, counts_in, counts_of
+from mira_ltmemory.store.postings import Scores, bm25
 from mira_ltmemory.store.rows import Rows
 from mira_ltmemory.store.search import scope as scope_module
+from mira_ltmemory.store.search.candidates import EXCERPT_CHARS, CandidateQuery, Candidates, Gathered, assemble
 from mira_ltmemory.store.search.centre import Centre, CentreRows
 from mira_ltmemory.store.search.index import index_name, search_effort
 from mira_ltmemory.store.search.scope import Scope, ScopeRows
 from mira_ltmemory.store.search.sql import ENDED, TABLES, Condition, Plan, VectorSide, candidates, condition
 from mira_ltmemory.store.search.upkeep import Measured
 from mira_ltmemory.store.search.voices import Speakers, VoiceRows
+from mira_ltmemory.store.vector_text import vector_text
 from mira_ltmemory.store.words import KIND_NUMBERS, Found
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from mira_ltmemory.protocols import Vectors
+    pass
 
 POSTINGS_BUDGET = 60_000
 """Packed postings that one search reads at most: all of them for a user of some 30,000 messages."""
-
-EXCERPT_CHARS = 2_000
-"""Characters of a candidate's content that a ranking sees."""
 
 _LEAST_CHUNK, _MOST_CHUNK = 200, 20_000
 _FOUND_ENOUGH = 25
@@ -79,84 +74,6 @@ _DETAILS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CandidateQuery:
-    """What is looked for. ``terms`` maps words to terms (`analysis.query_terms`); ``vector`` has shape ``(dim,)``.
-
-    ``ranges`` are times (start inclusive, end exclusive) whose rows are candidates too; they filter nothing.
-    ``reach`` is how many neighbours on either side come with the ``around`` best messages of each source: the
-    first is a candidate itself. ``centre`` is what an earlier search found to be usual.
-    """
-
-    kind: Kind
-    filter: Filter
-    terms: dict[str, int]
-    vector: Vectors | None = None
-    model_id: int = 0
-    ranges: Sequence[tuple[datetime, datetime]] = ()
-    by_words: int = 100
-    by_vector: int = 100
-    per_range: int = 50
-    reach: int = 2
-    around: int = 40
-    centre: Centre | None = None
-
-
-class Candidate(NamedTuple):
-    """A row that a ranking looks at. ``excerpt`` is the beginning of its content; ids are written as text.
-
-    One that is not ``eligible`` stands beside a candidate and may not be shown: it is there for its features.
-    """
-
-    id: str
-    excerpt: str
-    said_at: datetime
-    origin: str
-    eligible: bool
-    role: str | None = None
-    speaker: str | None = None
-    conversation_id: str | None = None
-    position: int | None = None
-    tags: Sequence[str] = ()
-    content_hash: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidates:
-    """Candidates by conversation and position, and their features, in numpy: n rows, t terms of the query.
-
-    ``cosine`` (n,) is nan without a vector; ``counts`` (n, t) tells how often each term occurs and ``lengths`` (n,)
-    the words; ``previous`` and ``next`` (n,) are indexes of the neighbours in the conversation, -1 where unknown.
-    ``total`` is how many rows the filter leaves: counted where they are few, else estimated from a sample.
-    ``unread`` are frequent words that were scored and not searched for. ``centred`` (n,) is the cosine of what tells
-    row and query from the usual row: texts of one user resemble each other, and a bland one resembles every query.
-    """
-
-    rows: list[Candidate]
-    words: list[str]
-    corpus: Corpus
-    idf: NDArray[np.float64]
-    cosine: NDArray[np.float64]
-    counts: NDArray[np.float64]
-    lengths: NDArray[np.float64]
-    previous: NDArray[np.int64]
-    next: NDArray[np.int64]
-    total: int
-    exact: bool
-    unread: tuple[str, ...] = ()
-    centred: NDArray[np.float64] | None = None
-    centre: Centre | None = None
-
-    @property
-    def eligible(self) -> NDArray[np.bool_]:
-        """Which rows may be shown, shape ``(n,)``."""
-        return np.array([row.eligible for row in self.rows], dtype=bool)
-
-    def term_scores(self) -> NDArray[np.float64]:
-        """BM25 of each row and term, shape ``(n, t)``; a row's sum is its BM25."""
-        return np.asarray(self.idf * self.corpus.saturated(self.counts, self.lengths[:, None]))
-
-
 @dataclass(frozen=True, slots=True)
 class Details:
     """A row as it is shown. ``conversation`` and ``external_id`` are the host's ids; ``conflicts`` contradict it."""
@@ -197,7 +114,7 @@ class SearchRows(Rows):
         side, centre = _side(query, Plan.GIVEN if scope.nearest is not None else _plan(scope, most)), None
         if side is not None:
             centre = self._centre(query, side, found.corpus.documents)
-            side = replace(side, effort=index.effort)
+            side = replace(side, effort=_effort(query, index))
         rows = self._gather(query, passes, documents, side, centre, scope.nearest, terms=bool(found.unread))
         if side is not None and side.plan is Plan.INDEX and _too_few(rows, query, scope):
             # The index went through as many rows as it may and found few that pass: they lie far from the query.
@@ -206,7 +123,7 @@ class SearchRows(Rows):
                 side = replace(side, plan=Plan.GIVEN)
                 rows = self._gather(query, passes, documents, side, centre, scope.nearest, terms=bool(found.unread))
         exact = side is None or side.plan is not Plan.INDEX
-        return _assemble(query, rows, found, scope.total, centre, exact=exact)
+        return assemble(query, rows, found, scope.total, centre, exact=exact)
 
     def speakers(self, known: Speakers) -> Speakers:
         """Who speaks in the user's messages, given what was known before."""
@@ -303,7 +220,7 @@ class SearchRows(Rows):
     def _gather(
         self, query: CandidateQuery, passes: Condition, documents: list[int], side: VectorSide | None,
         centre: Centre | None, nearest: list[str] | None, *, terms: bool,
-    ) -> Sequence[Any]:  # fmt: skip
+    ) -> list[Gathered]:  # fmt: skip
         statement = candidates(query.kind, passes.sql, side, ranges=len(query.ranges), reach=query.reach, terms=terms)
         parameters: dict[str, Any] = {
             "kind_number": KIND_NUMBERS[query.kind],
@@ -314,12 +231,12 @@ class SearchRows(Rows):
             **passes.parameters,
         }
         if side is not None and centre is not None:
-            parameters |= {**_near(query), "mean": _literal(centre.mean), "nearest_ids": nearest or []}
+            parameters |= {**_near(query), "mean": centre.text, "nearest_ids": nearest or []}
         for number, (start, end) in enumerate(query.ranges):
             parameters |= {f"from_{number}": start, f"to_{number}": end}
         if query.ranges:
             parameters |= {"in_range": _IN_RANGE, "per_range": query.per_range}
-        return self.execute(statement, **parameters).all()
+        return [Gathered._make(row) for row in self.execute(statement, **parameters)]
 
 
 def _exact_limit(query: CandidateQuery, passes: Condition, documents: int, indexed: int) -> int:
@@ -328,6 +245,10 @@ def _exact_limit(query: CandidateQuery, passes: Condition, documents: int, index
         return scope_module.EXACT_ROWS
     balance = scope_module.EXACT_BALANCE if passes.everything else scope_module.EXACT_BALANCE_FILTERED
     return max(scope_module.EXACT_ROWS, int(balance * indexed**0.5))
+
+
+def _effort(query: CandidateQuery, index: _Index) -> int:
+    return max(query.by_vector, index.effort // 2) if query.quick else index.effort
 
 
 def _plan(scope: Scope, most: int) -> Plan:
@@ -339,77 +260,9 @@ def _side(query: CandidateQuery, plan: Plan) -> VectorSide | None:
 
 
 def _near(query: CandidateQuery) -> dict[str, Any]:
-    return {} if query.vector is None else {"vector": _literal(query.vector), "nearest": query.by_vector}
+    return {} if query.vector is None else {"vector": vector_text(query.vector), "nearest": query.by_vector}
 
 
-def _too_few(rows: Sequence[Any], query: CandidateQuery, scope: Scope) -> bool:
+def _too_few(rows: Sequence[Gathered], query: CandidateQuery, scope: Scope) -> bool:
     found = sum(bool(row.near) for row in rows)
     return found < min(query.by_vector, _FOUND_ENOUGH) and found < scope.total
-
-
-def _literal(vector: Vectors) -> str:
-    return "[" + ",".join(f"{number:.6g}" for number in vector.tolist()) + "]"
-
-
-def _assemble(
-    query: CandidateQuery, rows: Sequence[Any], found: Found, total: int, centre: Centre | None, *, exact: bool
-) -> Candidates:
-    rows = sorted(rows, key=_place)
-    terms = list(query.terms.values())
-    previous, following = _links(rows, query.reach)
-    cosine = np.array([row.cosine for row in rows], dtype=np.float64)
-    centred = None
-    if centre is not None and query.vector is not None:
-        usual = np.array([row.usual for row in rows], dtype=np.float64)
-        centred = centre.without(cosine, usual, query.vector)
-    return Candidates(
-        rows=[_candidate(row) for row in rows],
-        words=list(query.terms),
-        corpus=found.corpus,
-        idf=found.corpus.idf(terms),
-        cosine=cosine,
-        counts=_counts(rows, found, terms),
-        lengths=np.array([row.length or 0 for row in rows], dtype=np.float64),
-        previous=previous,
-        next=following,
-        total=total,
-        exact=exact,
-        centred=centred,
-        centre=centre,
-        unread=tuple(word for word, term in query.terms.items() if term in found.unread),
-    )
-
-
-def _counts(rows: Sequence[Any], found: Found, terms: Sequence[int]) -> NDArray[np.float64]:
-    if found.unread:
-        return counts_of([bytes(row.terms or b"") for row in rows], terms)
-    numbers = np.array([-1 if row.document is None else row.document for row in rows], np.int64)
-    return counts_in(found.postings, numbers, terms)
-
-
-def _place(row: Any) -> tuple[str, int, str]:
-    return row.conversation_id or "", row.position or 0, row.id
-
-
-def _candidate(row: Any) -> Candidate:
-    return Candidate(
-        row.id, row.excerpt, row.said_at, row.origin, row.eligible, row.role, row.speaker,
-        row.conversation_id, row.position, row.tags or (), row.content_hash,
-    )  # fmt: skip
-
-
-def _links(rows: Sequence[Any], reach: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indexes of each row's previous and next message, for rows in the order of `_place`.
-
-    Around a central row nothing is missing as far as ``reach`` goes: there, rows that follow each other here do so in
-    the conversation. Elsewhere there may be others between them.
-    """
-    previous, following = np.full(len(rows), -1), np.full(len(rows), -1)
-    conversations = [row.conversation_id for row in rows]
-    for index, row in enumerate(rows):
-        if not row.central or row.conversation_id is None:
-            continue
-        for left in range(max(index - reach, 0), min(index + reach, len(rows) - 1)):
-            if conversations[left] == conversations[left + 1] == row.conversation_id:
-                previous[left + 1], following[left] = left, left + 1
-    return previous, following

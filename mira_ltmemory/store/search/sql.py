@@ -19,7 +19,8 @@ _OWN = "r.user_id = :user_id"
 TABLES = {Kind.MESSAGE: "ltmemory.messages", Kind.PASSAGE: "ltmemory.passages"}
 
 _COLUMNS = {
-    Kind.MESSAGE: "r.role, r.speaker, CAST(r.conversation_id AS text) AS conversation_id, r.position, NULL AS tags",
+    Kind.MESSAGE: "r.role, r.speaker, CAST(r.conversation_id AS text) AS conversation_id, r.position, "
+    "'{}'::text[] AS tags",
     Kind.PASSAGE: "NULL AS role, NULL AS speaker, NULL AS conversation_id, NULL AS position, r.tags",
 }
 
@@ -184,7 +185,7 @@ class VectorSide:
 def candidates(
     kind: Kind, passes: str, vectors: VectorSide | None, *, ranges: int = 0, reach: int = 0, terms: bool = True
 ) -> str:
-    """One statement for all candidates with their features.
+    """One statement for all candidates with their features: the columns of `candidates.Gathered`.
 
     Parameters: ``kind_number``, ``documents`` (found by words, best first), ``excerpt`` (characters), those of
     ``passes``; with ``vectors`` also ``vector``, ``nearest`` and ``mean`` (the usual vector); with ``ranges`` of time
@@ -224,12 +225,10 @@ def candidates(
             FROM base {beside}
         ) c GROUP BY id
     )
-    SELECT CAST(r.id AS text) AS id, CAST(r.content_hash AS text) AS content_hash,
-        left(r.content, :excerpt) AS excerpt, r.said_at, r.origin, {_COLUMNS[kind]},
-        c.central, c.near, c.direct AND ({passes}) AS eligible, coalesce(c.document, d.document) AS document,
-        coalesce(c.length, d.length) AS length, {"d.terms" if terms else "NULL AS terms"}, {
-        _MEANING if vectors else _NONE
-    }
+    SELECT CAST(r.id AS text) AS id, left(r.content, :excerpt) AS excerpt, r.said_at, r.origin,
+        c.direct AND ({passes}) AS eligible, {_COLUMNS[kind]}, CAST(r.content_hash AS text) AS content_hash,
+        c.central, c.near, coalesce(c.document, d.document) AS document, coalesce(c.length, d.length) AS length,
+        {"d.terms" if terms else "NULL::bytea AS terms"}, {_MEANING if vectors else _NONE}
     FROM chosen c JOIN {TABLES[kind]} r ON r.user_id = :user_id AND r.id = c.id
     LEFT JOIN LATERAL (
         SELECT * FROM ltmemory.word_documents WHERE c.document IS NULL AND user_id = :user_id AND kind = :kind_number
