@@ -162,6 +162,7 @@ class MemoryManager:
                 "A search of passages": lambda: self.archival.search("what was said about the plans", limit=5),
                 "Writing the core memory part of the prompt": lambda: self.blocks.all(),
             },
+            tune=lambda: self.indexes.tune(lower=False),
         )
         self.indexes = IndexService(self.store, clock, self.embeddings)
         self.uses = UseService(self.store, clock, self.problems, settings.zone)

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from mira_ltmemory.composition import MemoryManager, open_memory
 from mira_ltmemory.config import MemoryConfig
 from mira_ltmemory.protocols import Actor, Change, IncomingMessage, JobRun, Kind, Origin, Role, no_progress
-from mira_ltmemory.services.doctor import INDEXES, QUEUE, SEARCH, WORDS, Finding
+from mira_ltmemory.services.doctor import INDEXES, LEAST_RECALL, QUEUE, SEARCH, WORDS, Doctor, Finding
 from mira_ltmemory.store.search import index_name
 
 RUN = JobRun(
@@ -177,6 +177,39 @@ def test_an_index_that_answers_badly_is_told_and_tuned(memory: MemoryManager, mo
     again = next(each for each in memory.indexes.states() if each.name == state.name)
     assert again.effort == 100 and again.measured is not None and again.measured.recall >= 0.99
     assert SEARCH not in {each.topic for each in wrong(memory)}
+
+
+@pytest.mark.parametrize(
+    ("shares", "tunes", "told"),
+    [
+        ([1.0, 1.0], 0, None),
+        ([0.8, 1.0, 0.98, 1.0], 0, None),
+        ([0.8, 1.0, 0.9, 1.0, 0.99, 1.0], 1, None),
+        ([0.8, 1.0, 0.9, 1.0, 0.94, 1.0], 1, "0.94"),
+    ],
+    ids=["good", "one row of five lies badly", "mended by tuning", "not mended"],
+)
+def test_a_sample_that_looks_bad_is_looked_at_more_closely_and_mended_before_it_is_told(
+    memory: MemoryManager, shares: list[float], tunes: int, told: str | None
+) -> None:
+    tuned: list[str] = []
+    found = iter(shares)
+
+    class Chancy(Doctor):
+        """Two kinds are looked at each time."""
+
+        def _vectors(self, kind: Kind, *_: object) -> Iterator[Finding]:
+            share = next(found)
+            yield Finding(SEARCH, share >= LEAST_RECALL, f"{kind} {share}", "Run: something")
+
+    doctor = Chancy(
+        memory.store, memory.clock, memory.embeddings, memory.problems, max_embedded_chars=100, tokens=False,
+        tune=lambda: tuned.append("tuned"),
+    )  # fmt: skip
+    assert all(each.right for each in doctor.check()) == (told is None)
+    assert len(tuned) == tunes and next(found, None) is None
+    assert (told or "") in memory.problems.all().get(SEARCH, "")
+    assert (SEARCH in memory.problems.all()) == (told is not None)
 
 
 def test_effort_that_finds_no_more_is_not_spent() -> None:
