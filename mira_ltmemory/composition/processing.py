@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mira_ltmemory.protocols import Change, JobReport, JobRun
+from mira_ltmemory.protocols import LLM, Change, JobReport, JobRun
 from mira_ltmemory.services.asking import RunBudget, answers
 from mira_ltmemory.services.batch import OwnWords, WindowStep
 from mira_ltmemory.services.facts import FactStep
@@ -40,8 +40,9 @@ def _read_notes(memory: MemoryManager, run: JobRun, parent: int | None) -> Mappi
     settings = memory.settings
     if not settings.entity_extraction_enabled:
         return {}
-    llm = memory.llm if settings.batch_use_model else None
-    reader = NotesReader(memory.store, memory.clock, memory.embeddings, settings.zone, lambda: run_budget(memory), llm)
+    reader = NotesReader(
+        memory.store, memory.clock, memory.embeddings, settings.zone, lambda: run_budget(memory), _model_of(memory)
+    )
     return reader.run(replace(run.change, parent=parent or run.change.parent), run.progress, run.may_go_on)
 
 
@@ -49,7 +50,7 @@ def window_steps(memory: MemoryManager, redactor: Redactor) -> list[WindowStep]:
     """What is made of each window of a conversation."""
     settings = memory.settings
     steps: list[WindowStep] = []
-    llm = memory.llm if settings.batch_use_model else None
+    llm = _model_of(memory)
     if llm is None:
         steps.append(OwnWords(memory.store.user_id, memory.clock, memory.embeddings, settings.zone))
     else:
@@ -60,6 +61,11 @@ def window_steps(memory: MemoryManager, redactor: Redactor) -> list[WindowStep]:
     if settings.entity_extraction_enabled:
         steps.append(GraphStep(memory.store, memory.embeddings, settings.zone, llm))
     return steps
+
+
+def _model_of(memory: MemoryManager) -> LLM | None:
+    """The language model that reads what was said; none where it may not."""
+    return memory.llm if memory.settings.batch_use_model else None
 
 
 def run_budget(memory: MemoryManager) -> RunBudget:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from mira_ltmemory.services.text import one_spaced
+
 Entry = TypeVar("Entry")
 
-_SPACE = re.compile(r"\s+")
 CUT = " [...]"
 
 
 def shortened(text: str, limit: int) -> str:
     """A text on one line, of at most ``limit`` characters; where it is longer it ends at a word, with a mark."""
-    line = _SPACE.sub(" ", text).strip()
+    line = one_spaced(text)
     if len(line) <= limit:
         return line
     kept = line[: max(0, limit - len(CUT))]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from mira_ltmemory.errors import InvalidArgument, OverLimit
 from mira_ltmemory.store.storable import UNSTORABLE, escape, storable
 
-__all__ = ["cut", "parts_of", "require_text", "storable"]
+__all__ = ["cut", "folded", "one_spaced", "parts_of", "require_text", "storable"]
+
+_SPACE = re.compile(r"\s+")
 
 
 def require_text(field: str, value: object, *, limit: int | None = None, empty: bool = False) -> str:
@@ -27,6 +31,16 @@ def require_text(field: str, value: object, *, limit: int | None = None, empty: 
     if not empty and not value.strip():
         raise InvalidArgument(f"{field} is empty; give the text.")
     return value
+
+
+def one_spaced(text: str) -> str:
+    """A text on one line, with one blank between its words."""
+    return _SPACE.sub(" ", text).strip()
+
+
+def folded(text: str) -> str:
+    """A text without what makes no difference to what it says: line breaks, blanks, case."""
+    return one_spaced(text).casefold()
 
 
 def cut(text: str, limit: int) -> str:

@@ -10,13 +10,13 @@ in JSON), and messages older than the newest 1,000 of the user.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from uuid import UUID, uuid5
 
 from mira_ltmemory.errors import RefusedEdit
 from mira_ltmemory.protocols import IncomingMessage, Kind, Origin
 from mira_ltmemory.services.block_history import may_be_label
+from mira_ltmemory.services.text import folded
 from mira_ltmemory.store.models import Source
 from mira_ltmemory.store.unit_of_work import SqlUnitOfWork, Store
 
@@ -31,8 +31,6 @@ _CHARS = 100_000
 _SOURCES = 20
 _PASSAGES = 200
 _AROUND = 200
-
-_SPACE = re.compile(r"\s+")
 
 
 def no_messages() -> Sequence[IncomingMessage]:
@@ -108,7 +106,7 @@ class UntrustedText:
             }
         for key, content in [*stored, *passages]:
             compared.setdefault(key, content)
-        present = _folded(before)
+        present = folded(before)
         found = [
             str(key) for key, content in compared.items() if any(_repeats(text, content, present) for text in given)
         ]
@@ -138,11 +136,11 @@ def _same(one: str, other: str) -> int:
 
 
 def _repeats(text: str, message: str, present: str) -> bool:
-    folded = _folded(message)
+    said = folded(message)
     whole = set(_lines(message))
     if any(line in whole and line not in present for line in _lines(text)):
         return True
-    return any(run.strip() not in present for run in _runs(_folded(text), folded))
+    return any(run.strip() not in present for run in _runs(folded(text), said))
 
 
 def _runs(text: str, message: str) -> Iterator[str]:
@@ -166,10 +164,6 @@ def _runs(text: str, message: str) -> Iterator[str]:
             at = message.find(seed, at + 1)
 
 
-def _folded(text: str) -> str:
-    return _SPACE.sub(" ", text).strip().casefold()
-
-
 def _lines(text: str) -> list[str]:
-    lines = (_folded(line.strip().lstrip("-*•>#0123456789.) ")) for line in text.split("\n"))
+    lines = (folded(line.strip().lstrip("-*•>#0123456789.) ")) for line in text.split("\n"))
     return [line for line in lines if len(line) >= _LINE]

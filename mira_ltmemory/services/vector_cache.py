@@ -167,7 +167,9 @@ class VectorCache:
             self.forget()
             self._secret = secret
         for row in reversed(rows):
-            self._entries.setdefault((model_id, row.key), _entry(row))
+            entry = _entry(row)
+            if entry is not None:
+                self._entries.setdefault((model_id, row.key), entry)
         while len(self._entries) > self._size:
             self._entries.popitem(last=False)
         self._loaded.add(model_id)
@@ -190,9 +192,13 @@ def _row(key: tuple[int, UUID], entry: _Entry) -> CachedRow:
     return CachedRow(*key, entry.vector.astype(_VECTOR).tobytes(), tokens, places, entry.used_at)
 
 
-def _entry(row: CachedRow) -> _Entry:
-    vector = np.frombuffer(row.vector, _VECTOR).astype(np.float32)
-    if row.tokens is None or row.places is None:
-        return _Entry(vector, None, None, row.used_at)
-    places = np.frombuffer(row.places, _PLACE)
-    return _Entry(vector, np.frombuffer(row.tokens, np.int8).reshape(len(places), -1), places, row.used_at)
+def _entry(row: CachedRow) -> _Entry | None:
+    """What a row keeps; none of one that is damaged: its text is embedded anew."""
+    try:
+        vector = np.frombuffer(row.vector, _VECTOR).astype(np.float32)
+        if row.tokens is None or row.places is None:
+            return _Entry(vector, None, None, row.used_at)
+        places = np.frombuffer(row.places, _PLACE)
+        return _Entry(vector, np.frombuffer(row.tokens, np.int8).reshape(len(places), -1), places, row.used_at)
+    except ValueError:
+        return None

@@ -165,3 +165,19 @@ def test_a_dropped_model_takes_its_part_along(opened: Opening) -> None:
         unit.embedding_cache.drop_model(number)
     assert memory.embeddings.cache.state().entries == 0
     memory.close()
+
+
+def test_a_damaged_row_is_no_more_than_a_text_that_is_not_known(opened: Opening, counting: Counting) -> None:
+    first = opened()
+    before = first.embeddings.embed_query(QUERY)
+    first.close()
+    damaging = opened()
+    with damaging.store.upkeep() as unit:
+        unit.search.execute("UPDATE ltmemory.cached_embeddings SET vector = substring(vector FROM 2)")
+    damaging.close()
+    counting.asked.clear()
+    second = opened()
+    after = second.embeddings.embed_query(QUERY)
+    second.close()
+    assert before is not None and after is not None
+    assert len(counting.asked) == 1 and np.allclose(before.vector, after.vector)

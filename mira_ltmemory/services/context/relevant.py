@@ -7,7 +7,6 @@ memories shown are read again, so that what was forgotten or has ended is shown 
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from mira_ltmemory.services.context.live import LiveConversation, as_query, last
 from mira_ltmemory.services.search import Searcher
 from mira_ltmemory.services.search.query import telling
 from mira_ltmemory.services.search.searcher import EmbeddedQuery
+from mira_ltmemory.services.text import folded
 from mira_ltmemory.store.context import SourceMessage
 from mira_ltmemory.store.unit_of_work import SqlUnitOfWork, Store
 
@@ -29,7 +29,6 @@ MOST = 8
 WIDTH, LOOKED_AT = 40, 16
 """Candidates of each source, and how many of them are read in full: the best few are wanted, and quickly."""
 
-_SPACE = re.compile(r"\s+")
 _CONTAINED = 20
 
 
@@ -129,9 +128,9 @@ class RelevantMemories:
             return ()
         hits.sort(key=lambda hit: (-likelihood(hit), -hit.said_at.timestamp(), str(hit.id)))
         seen = _ids(unit, live)
-        texts = [_folded(block.content) for block in self._core.current()]
+        texts = [folded(block.content) for block in self._core.current()]
         behind = unit.context.messages_behind([hit.id for hit in hits if hit.kind is Kind.PASSAGE])
-        texts += [_folded(message.content) for message in live]
+        texts += [folded(message.content) for message in live]
         return tuple(_chosen(hits, behind, seen, texts))
 
 
@@ -170,7 +169,7 @@ def _chosen(
     for hit in hits:
         sources = behind.get(hit.id, [])
         ids = {source.id for source in sources} if hit.kind is Kind.PASSAGE else {hit.id}
-        text = _folded(hit.content)
+        text = folded(hit.content)
         if (ids and ids <= covered) or not text or any(_holds(known, text) for known in texts):
             continue
         chosen.append(Memory(hit, tuple(sources)))
@@ -211,7 +210,3 @@ def _ids(unit: SqlUnitOfWork, messages: Iterable[IncomingMessage]) -> frozenset[
 
 def _holds(known: str, text: str) -> bool:
     return text == known or (len(text) >= _CONTAINED and text in known)
-
-
-def _folded(text: str) -> str:
-    return _SPACE.sub(" ", text).strip().casefold()

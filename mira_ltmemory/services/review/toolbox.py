@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mira_ltmemory.protocols import Json, Tool
+from mira_ltmemory.services.text import folded
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,6 @@ _ORDERS = re.compile(
     r"\b(?:human|persona|system|core)[ _-](?:memory[ _-])?(?:block|memory)\b",
     re.I | re.S,
 )
-_SPACE = re.compile(r"\s+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Toolbox:
 
     def __init__(self, tools: Sequence[Tool], seen: Sequence[str] = ()) -> None:
         self._tools = {tool.name: tool for tool in tools}
-        self._orders = [_folded(text) for text in seen if _ORDERS.search(text)]
+        self._orders = [folded(text) for text in seen if _ORDERS.search(text)]
         self._made: dict[str, int] = {}
         self.calls: list[Call] = []
 
@@ -72,7 +72,7 @@ class Toolbox:
         succeeded = result.get("success") is True
         self.calls.append(Call(name, succeeded, edit=name in GUARDED or name.endswith("_insert")))
         text = json.dumps(result, ensure_ascii=False, default=str)
-        self._orders += [_folded(one) for one in _texts(result) if _ORDERS.search(one)]
+        self._orders += [folded(one) for one in _texts(result) if _ORDERS.search(one)]
         return (text if len(text) <= _RESULT_CHARS else f"{text[:_RESULT_CHARS]} [cut off here]"), not succeeded
 
     def _result(self, name: str, arguments: Json) -> Json:
@@ -103,7 +103,7 @@ class Toolbox:
 
     def _copies(self, text: str) -> bool:
         """Whether a text takes over words of one that gives orders."""
-        lines = [line for one in text.split("\n") if len(line := _folded(one)) > 3]
+        lines = [line for one in text.split("\n") if len(line := folded(one)) > 3]
         return any(line in order or _shares(line, order) for order in self._orders for line in lines)
 
 
@@ -128,10 +128,6 @@ def _shares(line: str, order: str) -> bool:
     return any(line[at : at + _SHARED] in order for at in range(0, max(0, len(line) - _SHARED) + 1)) and (
         len(line) >= _SHARED
     )
-
-
-def _folded(text: str) -> str:
-    return _SPACE.sub(" ", text).strip().casefold()
 
 
 def _error(text: str) -> Json:
