@@ -23,16 +23,8 @@ from mira_ltmemory.services.search import TieredSearcher
 from mira_ltmemory.services.search.tiers import COLD, HOT
 from mira_ltmemory.services.text import require_text
 from mira_ltmemory.store.analysis import forget_words
-from mira_ltmemory.store.erasure import (
-    CONVERSATION,
-    GRAPH_TABLES,
-    HELD,
-    LINKS,
-    TOMBSTONES,
-    BlockText,
-    clean_up,
-    is_vocabulary,
-)
+from mira_ltmemory.store.erasable import CONVERSATION, GRAPH_TABLES, HELD, LINKS, TOMBSTONES, is_vocabulary
+from mira_ltmemory.store.erasure import BlockText, clean_up
 from mira_ltmemory.store.models import content_hash
 from mira_ltmemory.store.scan import Place, has_letters, what_goes
 from mira_ltmemory.store.unit_of_work import SqlUnitOfWork, Store

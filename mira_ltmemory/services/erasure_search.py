@@ -9,7 +9,7 @@ from uuid import UUID
 from mira_ltmemory.errors import InvalidArgument
 from mira_ltmemory.protocols import Kind
 from mira_ltmemory.services.erasure_plan import BlockLine, ErasedRow, excerpt
-from mira_ltmemory.store.erasure import (
+from mira_ltmemory.store.erasable import (
     BLOCK_COLUMNS,
     CONVERSATION,
     GRAPH_TABLES,
@@ -18,9 +18,9 @@ from mira_ltmemory.store.erasure import (
     LINKS,
     ROW_TABLES,
     WHOLE_ROWS,
-    BlockText,
     is_vocabulary,
 )
+from mira_ltmemory.store.erasure import BlockText
 from mira_ltmemory.store.scan import Needle, Place
 from mira_ltmemory.store.unit_of_work import SqlUnitOfWork
 

@@ -173,7 +173,7 @@ def test_a_subject_stands_as_whole_words(memory: MemoryManager, subject: str, te
 
 def test_the_registry_knows_every_column_of_text(memory: MemoryManager) -> None:
     """A table that a later migration adds has to be sorted here: what holds a user's text must be erasable."""
-    from mira_ltmemory.store.erasure import BLOCK_COLUMNS, EXEMPT, HELD, IN_PLACE, LINKS, VOCABULARY, WHOLE_ROWS
+    from mira_ltmemory.store.erasable import BLOCK_COLUMNS, EXEMPT, HELD, IN_PLACE, LINKS, VOCABULARY, WHOLE_ROWS
 
     with memory.store.read() as unit:
         tables = unit.scan.tables()

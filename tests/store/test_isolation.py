@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from mira_ltmemory.errors import IsolationError, StoreError
 from mira_ltmemory.protocols import Actor, Change
 from mira_ltmemory.store.database import APP_ROLE, EMBEDDED_DATABASE, Database, open_database
-from mira_ltmemory.store.erasure import GRAPH_TABLES
+from mira_ltmemory.store.erasable import GRAPH_TABLES
 from mira_ltmemory.store.models import EXEMPT_TABLES, SCHEMA
 from mira_ltmemory.store.unit_of_work import Store
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 EXACT_ROWS = 2_000
 """Up to so many rows every vector is compared: a few ms, and nothing is missed."""
 
-EXACT_BALANCE, EXACT_BALANCE_FILTERED = 11.0, 9.0
+EXACT_BALANCE, EXACT_BALANCE_FILTERED = 11.0, 15.0
 """Times the square root of the index's rows: up to there, comparing every row costs no more than the index would.
 
 Of an index of m rows, comparing n costs n times what a row costs; to find 100 of them, the index visits 100 * m / n of
