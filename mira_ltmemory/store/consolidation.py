@@ -21,6 +21,9 @@ _CALENDAR = {"first": FIRST_MOMENT, "last": LAST_MOMENT}
 _EFFORTS = (40, 400)
 """Candidates that a walk through the vector index looks at, and a second one where the first went astray."""
 
+_COMPARED = 2_000
+"""Up to so many vectors every one is compared: the index may miss neighbours where many texts are much alike."""
+
 _SAME = 0.9999
 """Cosine from which on two vectors are the same: a row with many copies need not be among its own nearest."""
 
@@ -61,7 +64,7 @@ SELECT a.row_id AS id, n.row_id AS other, 1 - n.distance AS cosine FROM ltmemory
     SELECT e.row_id, e.distance FROM (
         SELECT v.row_id, CAST(v.embedding AS {half}) <=> CAST(a.embedding AS {half}) AS distance
         FROM ltmemory.vectors v WHERE v.user_id = :user_id AND v.kind = 'passage' AND v.model_id = {model_id} OFFSET 0
-    ) e ORDER BY e.distance LIMIT :nearest
+    ) e ORDER BY e.distance, e.row_id LIMIT :nearest
 ) n WHERE a.user_id = :user_id AND a.kind = 'passage' AND a.model_id = {model_id}
     AND a.row_id = ANY(CAST(:ids AS uuid[])) AND n.distance <= :distance
 """
@@ -232,15 +235,16 @@ class ConsolidationRows(Rows):
     ) -> list[tuple[UUID, UUID, float]]:
         """For each row its nearest passages by the vector index, at least as similar as ``least``: pairs and cosines.
 
-        A pair comes once, the lesser id first. The index is approximate, but a row is its own nearest: a walk that
-        does not find it went astray, is repeated more widely, and then done without the index.
+        A pair comes once, the lesser id first. Few rows are compared with every other. The index is approximate, but a
+        row is its own nearest: a walk that does not find it went astray, is repeated more widely, and then done without
+        the index.
         """
         statement = _NEIGHBOURS.format(half=f"halfvec({int(dimension)})", model_id=int(model_id))
         exact = _NEIGHBOURS_EXACT.format(half=f"halfvec({int(dimension)})", model_id=int(model_id))
         asked = {"nearest": nearest + 1, "distance": 1 - least}
         pairs: dict[tuple[UUID, UUID], float] = {}
         left = list(ids)
-        for effort in (*_EFFORTS, None):
+        for effort in (None,) if self._few_vectors(model_id) else (*_EFFORTS, None):
             if effort is not None:
                 self.execute("SELECT set_config('hnsw.ef_search', :effort, true)", effort=str(effort))
             same: dict[UUID, int] = dict.fromkeys(left, 0)
@@ -257,6 +261,15 @@ class ConsolidationRows(Rows):
                 break
             left = self._with_vectors(left, model_id)
         return [(one, other, cosine) for (one, other), cosine in pairs.items()]
+
+    def _few_vectors(self, model_id: int) -> bool:
+        counted = self.execute(
+            "SELECT count(*) FROM (SELECT FROM ltmemory.vectors v WHERE v.user_id = :user_id AND v.kind = 'passage' "
+            "AND v.model_id = :model_id LIMIT :most + 1) s",
+            model_id=model_id,
+            most=_COMPARED,
+        )
+        return int(counted.scalar_one()) <= _COMPARED
 
     def _with_vectors(self, ids: Sequence[UUID], model_id: int) -> list[UUID]:
         rows = self.execute(

@@ -133,6 +133,7 @@ def test_a_walk_that_went_astray_is_made_good(
     assert model is not None
     with memory.store.read() as unit:
         usual = unit.consolidation.neighbours(ids, *model, nearest=8, least=0.2)
+        monkeypatch.setattr("mira_ltmemory.store.consolidation._COMPARED", 0)
         monkeypatch.setattr("mira_ltmemory.store.consolidation._EFFORTS", efforts)
         found = unit.consolidation.neighbours(ids, *model, nearest=8, least=0.2)
     assert found
