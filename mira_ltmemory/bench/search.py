@@ -53,6 +53,9 @@ FILTERS: dict[str, Filter] = {
 }
 """What the filtered searches filter by, and about how much that leaves."""
 
+SAMPLE = 100
+"""Questions whose answers are compared: one in a hundred may be lost wholly, so that few tell little."""
+
 _NOISE = 1e-6
 _GUIDE = "ivfflat_of_the_guide"
 
@@ -202,7 +205,7 @@ def _compare(
     dimension, model_id, user = len(asked[0].vector), _model_id(memory), memory.store.user_id
     raw = RawQueries(cursor, dimension, model_id)
     exact, whole = [], []
-    sample = asked[: max(10, min(len(asked), 50))]
+    sample = asked[:SAMPLE]
     for number, each in enumerate(sample):
         found = raw.exact(each.vector, 200)
         exact.append([distance for distance, of in found if of == str(user)][:NEAREST])
