@@ -92,6 +92,16 @@ def test_rows_without_token_vectors_stand_among_the_others_by_words_and_meaning(
     assert token_match(late([0], None, None, None, None), rows, lambda: np.zeros(4)) is None
 
 
+def test_what_was_just_said_is_found_by_its_words_before_it_has_vectors() -> None:
+    """Nine others are a little like the query in meaning and words; the one without vectors holds its very word."""
+    rows = candidates(
+        *[candidate("a cat")] * 9, candidate("Halloran came"), counts=[[0.0]] * 9 + [[1.0]],
+        cosine=[0.4] * 9 + [np.nan], linked=False,
+    )  # fmt: skip
+    told = features(rows, Query(), late([0], *[[1]] * 9, None))["tokens"]
+    assert told[9] > 0.6 > told[0] + 0.3
+
+
 def test_without_token_vectors_the_ranking_is_the_one_by_words_and_meaning() -> None:
     rows = candidates(candidate(), candidate(), counts=[[1], [0]], cosine=[0.5, 0.1])
     assert rank(rows, Query(), late([0], None, None)).scores.tolist() == rank(rows).scores.tolist()

@@ -11,7 +11,7 @@ import numpy as np
 
 from mira_ltmemory.protocols import Role, in_zone
 from mira_ltmemory.services.search import english as en
-from mira_ltmemory.services.search.late import Late, guess, token_match
+from mira_ltmemory.services.search.late import Late, rough, token_match
 from mira_ltmemory.services.search.query import Query
 from mira_ltmemory.store.search import Candidates
 
@@ -45,7 +45,7 @@ def features(found: Candidates, query: Query, late: Late | None = None) -> dict[
     ends = np.array([content.rstrip().endswith("?") for content in contents], dtype=np.float64)
     session = sessions(found)
     meaning = known(found.cosine if found.centred is None else found.centred)
-    matched = token_match(late, found, lambda: guess(words, meaning)) if late is not None else None
+    matched = token_match(late, found, lambda: rough(held_share(found), meaning)) if late is not None else None
     return {
         **({} if matched is None else {"tokens": matched, "session_tokens": session_level(matched, session) * short}),
         "cosine": found.cosine,
@@ -71,6 +71,14 @@ def bm25_share(found: Candidates) -> Numbers:
     if total <= 0:
         return np.zeros(len(found.rows))
     return np.asarray(found.term_scores().sum(axis=1) / total)
+
+
+def held_share(found: Candidates) -> Numbers:
+    """The share of the weight of the query's words that each row holds, from 0 to 1, however often it holds them."""
+    total = float(found.idf.sum())
+    if total <= 0:
+        return np.zeros(len(found.rows))
+    return np.asarray((found.counts > 0) @ found.idf / total)
 
 
 def known(values: Numbers) -> Numbers:

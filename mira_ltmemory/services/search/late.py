@@ -34,8 +34,10 @@ _UNTHREADED = 200_000  # multiplications; OpenBLAS works in the calling thread u
 _SHORT_WORDS = 60.0
 _PREVIOUS, _OWN_PREVIOUS, _NEXT = 0.8, 0.7, 0.7
 _ANY_WORD = 0.3  # the weight of a word that tells no candidate from another
-# What the words' share and the meaning of a row tell of its match, where its words have no vectors.
+# What the words' share and the meaning of a row tell of its match, where no row's words have vectors.
 _GUESS_BASE, _GUESS_WORDS, _GUESS_MEANING = 0.45, 0.15, 0.3
+# The same of a row among others whose words have some. One that holds every word of the query matched .87, one without .27.
+_ROUGH_HELD, _ROUGH_MEANING = 0.7, 0.3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,12 +80,13 @@ def _products(tokens: NDArray[np.int8], query: NDArray[np.float32]) -> NDArray[n
     return found[:, : len(query)]
 
 
-def token_match(late: Late, found: Candidates, rough: Callable[[], Numbers]) -> Numbers | None:
+def token_match(late: Late, found: Candidates, roughly: Callable[[], Numbers]) -> Numbers | None:
     """How well each row holds what is asked for, about 0 to 1, ``(n,)``; none where no row has token vectors.
 
     A word counts for a row where the message before it holds it, the more so if that asks a question, or the
-    speaker's last message does, or the next one; less between long ones. It weighs what `telling` says. Rows without
-    token vectors get what ``rough`` guesses, moved so that on the rows that have them the guess is right on the whole.
+    speaker's last message does, or the next one; less between long ones. It weighs what `telling` says. Of rows without
+    token vectors, such as what was just said, get what is ``roughly`` their match, moved so that on the rows that have
+    them it is right on the whole.
     """
     own = word_matches(late, len(found.rows))
     known = ~np.isnan(own[:, 0]) if own.shape[1] else np.zeros(len(own), dtype=bool)
@@ -105,7 +108,7 @@ def token_match(late: Late, found: Candidates, rough: Callable[[], Numbers]) -> 
     match = np.asarray(best @ telling(best[known & found.eligible]))
     if known.all():
         return match
-    guess = rough()
+    guess = roughly()
     return np.where(known, match, np.clip(guess + float((match - guess)[known].mean()), 0, 1))
 
 
@@ -119,6 +122,11 @@ def telling(matches: Numbers) -> Numbers:
         spread = matches.max(axis=0) - np.median(matches, axis=0)
     weights = spread + _ANY_WORD
     return np.asarray(weights / weights.sum())
+
+
+def rough(held: Numbers, meaning: Numbers) -> Numbers:
+    """What the match of words differs by, from the share of the query that a row holds word for word, and the cosine."""
+    return _ROUGH_HELD * held + _ROUGH_MEANING * meaning
 
 
 def guess(words: Numbers, meaning: Numbers) -> Numbers:
