@@ -36,7 +36,7 @@ _PREVIOUS, _OWN_PREVIOUS, _NEXT = 0.8, 0.7, 0.7
 _ANY_WORD = 0.3  # the weight of a word that tells no candidate from another
 # What the words' share and the meaning of a row tell of its match, where no row's words have vectors.
 _GUESS_BASE, _GUESS_WORDS, _GUESS_MEANING = 0.45, 0.15, 0.3
-# The same of a row among others whose words have some. One that holds every word of the query matched .87, one without .27.
+# The same of a row among others whose words have some: one that holds every word asked for matched .87, one without .27.
 _ROUGH_HELD, _ROUGH_MEANING = 0.7, 0.3
 
 
@@ -125,7 +125,7 @@ def telling(matches: Numbers) -> Numbers:
 
 
 def rough(held: Numbers, meaning: Numbers) -> Numbers:
-    """What the match of words differs by, from the share of the query that a row holds word for word, and the cosine."""
+    """What the match of words differs by, from the share of the query that a row holds, and the cosine."""
     return _ROUGH_HELD * held + _ROUGH_MEANING * meaning
 
 
