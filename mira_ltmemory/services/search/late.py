@@ -36,7 +36,7 @@ _PREVIOUS, _OWN_PREVIOUS, _NEXT = 0.8, 0.7, 0.7
 _ANY_WORD = 0.3  # the weight of a word that tells no candidate from another
 # What the words' share and the meaning of a row tell of its match, where no row's words have vectors.
 _GUESS_BASE, _GUESS_WORDS, _GUESS_MEANING = 0.45, 0.15, 0.3
-# The same of a row among others whose words have some: one that holds every word asked for matched .87, one without .27.
+# The same of a row among others whose words have some: one with every word asked for matched .87, one without .27.
 _ROUGH_HELD, _ROUGH_MEANING = 0.7, 0.3
 
 
