@@ -45,7 +45,7 @@ def noted(sources: Sequence[str]) -> dict[str, list[str]]:
 
 def link(unit: SqlUnitOfWork, kind: Kind, row_id: UUID, sources: Sequence[str], origin: Origin) -> None:
     """Record which messages and passages a row came from: those that are stored, and each once."""
-    ids = [UUID(source) for source in sources]
+    ids = list(dict.fromkeys(UUID(source) for source in sources))
     if not ids:
         return
     stored = dict.fromkeys(unit.messages.stored(ids), Kind.MESSAGE)

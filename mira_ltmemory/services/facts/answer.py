@@ -6,9 +6,10 @@ import re
 from datetime import UTC, datetime, tzinfo
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from mira_ltmemory.protocols import in_zone
+from mira_ltmemory.store.storable import each_text, storable
 
 MAX_FACTS = 40
 MAX_FACT_CHARS = 600
@@ -34,6 +35,7 @@ def moment(value: str, zone: tzinfo) -> datetime:
 
 
 Date = Annotated[str | None, AfterValidator(_date)]
+Text = Annotated[str, BeforeValidator(lambda value: each_text(value, storable))]
 
 
 class Proposed(BaseModel):
@@ -42,14 +44,14 @@ class Proposed(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     action: Literal["add", "supersede", "nothing"]
-    text: str = Field("", max_length=MAX_FACT_CHARS, description="The fact, as one sentence that can stand alone.")
+    text: Text = Field("", max_length=MAX_FACT_CHARS, description="The fact, as one sentence that can stand alone.")
     messages: list[int] = Field(default_factory=list, max_length=50, description="Numbers of the messages that say it.")
-    quote: str = Field("", description="The words that say it, copied from one of these messages.")
+    quote: Text = Field("", description="The words that say it, copied from one of these messages.")
     supersedes: list[str] = Field(
         default_factory=list, max_length=10, description="With supersede: the memories that hold no longer, such as a1."
     )
-    valid_from: Date = Field(None, description="When it began to hold, as YYYY-MM-DD; none: when it was said.")
-    valid_until: Date = Field(None, description="When it ends or ended, as YYYY-MM-DD, where that is said.")
+    valid_from: Date = Field(None, description="When it began: YYYY-MM-DD, YYYY-MM or YYYY; none: when it was said.")
+    valid_until: Date = Field(None, description="When it ends or ended, if said: YYYY-MM-DD, YYYY-MM or YYYY.")
     confidence: float = Field(0.7, ge=0, le=1, description="How sure it is, 0 to 1.")
 
     @model_validator(mode="after")

@@ -39,6 +39,7 @@ CONTEXT_CHARS = 1_000
 MEMORY_CHARS = 600
 _MAX_TOKENS = 3_000
 _CATEGORIES = (Category.NOTE, Category.FACT)
+_MARKS = str.maketrans(dict.fromkeys("[](){}|", " "))
 
 
 class Memories(Protocol):
@@ -191,11 +192,12 @@ class FactStep:
                 continue
             cited = [window.messages[number - 1] for number in fact.messages if 1 <= number <= len(window.messages)]
             evidence = quoted_in(fact.quote, [message for message in cited if is_said(message)])
-            unknown = len(cited) != len(fact.messages) or any(ref not in by_ref for ref in fact.supersedes)
+            ended = fact.supersedes if fact.action == "supersede" else []
+            unknown = len(cited) != len(fact.messages) or any(ref not in by_ref for ref in ended)
             if evidence is None or unknown or self._repeats_untrusted(fact, evidence):
                 counts["facts_refused"] += 1
                 continue
-            yield self._draft(window, index, fact, evidence, cited, [by_ref[ref] for ref in fact.supersedes])
+            yield self._draft(window, index, fact, evidence, cited, [by_ref[ref] for ref in dict.fromkeys(ended)])
 
     def _repeats_untrusted(self, fact: Proposed, evidence: WindowMessage) -> bool:
         """Whether the assistant only repeated what a tool or a web page said."""
@@ -221,7 +223,7 @@ class FactStep:
             category=Category.FACT,
             said_at=evidence.said_at,
             origin=Origin.USER if evidence.role is Role.USER else evidence.origin,
-            sources=tuple(message.id for message in cited if is_said(message)),
+            sources=tuple(dict.fromkeys(message.id for message in cited if is_said(message))),
             valid_from=begins,
             valid_until=ends,
             confidence=fact.confidence,
@@ -245,8 +247,8 @@ def _parts(window: Window, counts: Counter[str]) -> Iterator[Window]:
 
 
 def _plain(name: str) -> str:
-    """A name that cannot pose as a mark: it stands outside of the fence."""
-    return " ".join(name.replace("[", "(").replace("]", ")").split())[:60]
+    """A name that cannot pose as a mark or a part of one: it stands outside of the fence."""
+    return " ".join(name.translate(_MARKS).split())[:60]
 
 
 def _known(ref: str, row: Passage) -> Known:

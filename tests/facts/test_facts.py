@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from doubles import FixedClock, ListedLLM
+from fact_answers import NONE, answer, fact
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -27,33 +27,6 @@ from mira_ltmemory.templates import render
 
 BY_MODEL = Change(Actor.MODEL, "test")
 BY_USER = Change(Actor.USER, "test")
-NONE = json.dumps({"facts": []})
-
-
-def fact(text: str, quote: str, *messages: int, **more: Any) -> dict[str, Any]:
-    return {"action": "add", "text": text, "quote": quote, "messages": list(messages) or [1], **more}
-
-
-def answer(*facts: dict[str, Any]) -> str:
-    return json.dumps({"facts": list(facts)})
-
-
-@pytest.fixture
-def llm() -> ListedLLM:
-    return ListedLLM()
-
-
-def facts_alone(config: MemoryConfig) -> MemoryConfig:
-    """The graph would ask the model as well."""
-    return config.model_copy(update={"entity_extraction_enabled": False})
-
-
-@pytest.fixture
-def memory(config: MemoryConfig, clock: FixedClock, embedder: OnnxEmbedder, llm: ListedLLM) -> Any:
-    settings = config.model_copy(update={"entity_extraction_enabled": False})  # the graph asks for itself
-    opened = open_memory(settings, clock=clock, embedder=embedder, llm=llm)
-    yield opened
-    opened.close()
 
 
 def facts(memory: MemoryManager, query: str, **filter: Any) -> list[str]:
@@ -98,7 +71,7 @@ def test_what_the_model_is_shown(memory: MemoryManager, llm: ListedLLM) -> None:
     assert system is not None and "never facts" in system and '"additionalProperties": false' in system
     shown = str(second[0]["content"])
     assert "[begin a1 " in shown and "Ann has a sister, Eva." in shown and "since 2025-05-05" in shown
-    assert "# What was said just before" in shown and "Ann (system)" in shown
+    assert "# What was said just before" in shown and "| Ann system (user)]" in shown
     assert "Tool (tool, not said by anybody)" in shown or "(tool, not said by anybody)" in shown
     assert "Which facts do messages 1 to 2 say" in shown
     assert "[begin message 1 " in str(first[0]["content"])
