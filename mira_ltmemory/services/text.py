@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import re
 
+import regex
+
 from mira_ltmemory.errors import InvalidArgument, OverLimit
 from mira_ltmemory.store.storable import UNSTORABLE, escape, storable
 
-__all__ = ["cut", "folded", "one_spaced", "parts_of", "require_text", "storable"]
+__all__ = ["cut", "folded", "one_spaced", "parts_of", "require_text", "storable", "word_count"]
+
+UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー"
+"""Letters of scripts that put no blanks between words, for a character class."""
 
 _SPACE = re.compile(r"\s+")
+_WORD = regex.compile(rf"[{UNSPACED}]|[^\s{UNSPACED}]+")
+_SAYS = regex.compile(r"[\p{L}\p{N}]")
+_MARK = regex.compile(r"\p{M}")
 
 
 def require_text(field: str, value: object, *, limit: int | None = None, empty: bool = False) -> str:
@@ -41,6 +49,11 @@ def one_spaced(text: str) -> str:
 def folded(text: str) -> str:
     """A text without what makes no difference to what it says: line breaks, blanks, case."""
     return one_spaced(text).casefold()
+
+
+def word_count(text: str) -> int:
+    """How many words a text has; each letter of a script without blanks between words counts as one."""
+    return sum(1 for match in _WORD.finditer(_MARK.sub("", text)) if _SAYS.search(match.group()))
 
 
 def cut(text: str, limit: int) -> str:

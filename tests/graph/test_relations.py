@@ -205,6 +205,7 @@ def test_what_is_no_day_is_not_told(since: str) -> None:
     "change",
     [
         {"quote": "is the enemy of Project Halcyon"},
+        {"quote": "ads Project Halcyon"},
         {"message": 7},
         {"subject": "Nobody"},
         {"object": "Zed Quux"},
@@ -218,6 +219,17 @@ def test_a_relation_without_evidence_is_refused(memory: MemoryManager, change: d
     llm = ListedLLM([answer(entities=[ZED, PROJECT], relations=[{**leads, **change}])])
     _, counts = process(memory, said, llm=llm)
     assert (counts.get("relations", 0), counts["refused_relations"]) == (0, 1)
+
+
+def test_a_model_reads_scripts_that_have_neither_capitals_nor_blanks(memory: MemoryManager) -> None:
+    said = say(memory, "小明认识我姐姐小红。", "行李很重。")
+    people = [{"name": name, "type": "person", "message": 1} for name in ("小明", "小红")]
+    knows = {"subject": "小明", "predicate": "knows", "object": "小红", "message": 1, "quote": "小明认识我姐姐小红"}
+    llm = ListedLLM([answer(entities=[*people, {**people[0], "name": "李", "message": 2}], relations=[knows])])
+    _, counts = process(memory, said, llm=llm)
+    assert counts == {"mentions": 2, "entities": 2, "relations": 1, "refused_relations": 1}
+    (relation,) = view(memory, "小明").relations
+    assert (relation.predicate, relation.object) == ("knows", "小红")
 
 
 def test_an_entity_that_stands_in_no_message_is_refused(memory: MemoryManager) -> None:

@@ -101,6 +101,8 @@ def test_own_words_tell_the_day_in_the_users_zone_and_what_stood_before(store: S
     )
     assert draft.sources == (late.id, next_day.id)
     assert step.prepare(Window(TALK, (message("Thanks!"),))) is None
+    assert step.prepare(Window(TALK, (message("好的。"),))) is None
+    assert step.prepare(Window(TALK, (message("我搬到了北京。"),))) is not None
 
 
 def test_a_long_message_becomes_passages_of_its_parts(store: Store) -> None:

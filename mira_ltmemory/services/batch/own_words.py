@@ -11,7 +11,7 @@ from mira_ltmemory.protocols import Category, Clock, Origin, Role, in_zone
 from mira_ltmemory.services.batch.drafts import Draft, Drafts, embedded, store_drafts
 from mira_ltmemory.services.batch.window import Window, WindowMessage
 from mira_ltmemory.services.embeddings import EmbeddingService
-from mira_ltmemory.services.text import cut, parts_of
+from mira_ltmemory.services.text import cut, parts_of, word_count
 from mira_ltmemory.store.unit_of_work import SqlUnitOfWork
 
 PASSAGE_CHARS = 1_000
@@ -58,7 +58,7 @@ class OwnWords:
             for part in parts_of(message.content, MESSAGE_CHARS, MOST_PARTS)
         ]
         for index, group in enumerate(grouped(said)):
-            if sum(len(message.content.split()) for message in group) >= MIN_WORDS:
+            if sum(word_count(message.content) for message in group) >= MIN_WORDS:
                 yield Draft(
                     id=window.row_id(self._user_id, self.name, index),
                     content=self._text(group, before),

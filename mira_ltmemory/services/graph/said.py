@@ -15,6 +15,7 @@ from mira_ltmemory.services.asking import ask
 from mira_ltmemory.services.batch.window import Window, WindowMessage
 from mira_ltmemory.services.graph.extract import EntityType, Found
 from mira_ltmemory.services.graph.keys import key_of
+from mira_ltmemory.services.quotes import DENSE, flat, spans
 from mira_ltmemory.services.text import cut
 from mira_ltmemory.templates import render
 
@@ -24,6 +25,7 @@ MAX_RELATIONS = 60
 MESSAGE_CHARS, CONTEXT_CHARS = 12_000, 1_000
 """What the model is shown of a message: a window holds no more, but for one that stands alone. Rules read all of it."""
 
+_DENSE = regex.compile(rf"[{DENSE}]")
 _PREDICATE = regex.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+){0,5}")
 
 
@@ -140,7 +142,7 @@ def _said(relation: NamedRelation, messages: dict[int, WindowMessage], names: se
     subject, object_ = key_of(relation.subject), key_of(relation.object)
     if message is None or subject == object_ or not {subject, object_} <= names:
         return None
-    if _flat(relation.quote) not in _flat(message.content):
+    if not any(spans(flat(relation.quote), flat(message.content))):
         return None
     predicate = "_".join(regex.findall(r"[a-z0-9]+", relation.predicate.lower()))
     if not _PREDICATE.fullmatch(predicate):
@@ -149,16 +151,18 @@ def _said(relation: NamedRelation, messages: dict[int, WindowMessage], names: se
 
 
 def spans_of(name: str, text: str) -> list[tuple[int, int]]:
-    """Where a name stands in a text as a whole, in its case: never inside another word."""
+    """Where a name stands in a text as a whole, in its case: never inside another word.
+
+    Names in scripts that put no blanks between words, or particles behind them, need no border unless of one letter.
+    """
     words = name.split()
     if not words:
         return []
     pattern = r"\s+".join(map(regex.escape, words))
-    return [match.span() for match in regex.finditer(rf"(?<![\p{{L}}\p{{N}}_]){pattern}(?![\p{{L}}\p{{N}}_])", text)]
-
-
-def _flat(text: str) -> str:
-    return " ".join(text.split()).casefold()
+    long = len(name.strip()) > 1
+    before = "" if long and _DENSE.match(words[0]) else r"(?<![\p{L}\p{N}_])"
+    after = "" if long and _DENSE.match(words[-1][-1]) else r"(?![\p{L}\p{N}_])"
+    return [match.span() for match in regex.finditer(f"{before}{pattern}{after}", text)]
 
 
 def _since(written: str | None, zone: tzinfo) -> datetime | None:

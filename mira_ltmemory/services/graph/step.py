@@ -30,6 +30,7 @@ from mira_ltmemory.services.graph.keys import key_of
 from mira_ltmemory.services.graph.resolve import Names, choose
 from mira_ltmemory.services.graph.said import ModelAnswer, Said, ask_model
 from mira_ltmemory.services.graph.timelines import ONE_AT_A_TIME, Timelines
+from mira_ltmemory.services.text import UNSPACED, word_count
 from mira_ltmemory.store.graph import Named
 from mira_ltmemory.store.models import Entity, EntityAlias, Journaled, Mention, Relation, Source, content_hash
 from mira_ltmemory.store.unit_of_work import SqlUnitOfWork, Store
@@ -41,7 +42,10 @@ logger = logging.getLogger(__name__)
 _RUN = regex.compile(r"\p{Lu}[\p{L}\p{M}\p{N}'’.&-]*(?: [\p{Lu}\p{N}][\p{L}\p{M}\p{N}'’.&-]*){0,3}")
 MAX_NAME_CHARS = 120
 MIN_WORDS = 4
-"""A window in which less was said, or no word has a capital letter, is not worth a model's call."""
+"""A window in which less was said, or no word has a capital letter, is not worth a model's call: but where there are
+none, as in Chinese."""
+
+_UNSPACED = regex.compile(rf"[{UNSPACED}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +92,10 @@ class GraphStep:
         keys = _keys(message.content for message in trusted)
         with self._store.read() as unit:
             known = _known(unit.graph_reads.named(keys))
-        words = sum(len(message.content.split()) for message in trusted)
+        words = sum(word_count(message.content) for message in trusted)
+        nameable = bool(keys) or any(_UNSPACED.search(message.content) for message in trusted)
         answer = ModelAnswer()
-        if self._llm is not None and keys and words >= MIN_WORDS:
+        if self._llm is not None and nameable and words >= MIN_WORDS:
             answer = ask_model(self._llm, window, trusted, self._zone)
         prepared.said, prepared.aliases, prepared.refused = answer.said, answer.aliases, answer.refused
         by_model_too = {_told(each) for each in answer.said}
