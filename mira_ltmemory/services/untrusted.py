@@ -5,12 +5,13 @@ the newest messages of origin tool or web, or in one of the newest 200 passages 
 comes back through archival memory is as untrusted as before. Upper and lower case and white space do not matter.
 Beside what an edit brings, the text around the change is looked at as it would stand in the block: pieces that make
 up a run only together are found. What is not found: a paraphrase, a translation, shorter pieces, escaped text (JSON
-in JSON), and messages older than the newest 1,000 of the user.
+in JSON), and messages older than the newest 1,000 of the user, but for those that are processed with what is written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID, uuid5
 
 from mira_ltmemory.errors import RefusedEdit
@@ -89,28 +90,53 @@ class UntrustedText:
         given = [text for text in texts if text.strip()]
         if not given:
             return ()
-        live = [message for message in self.live() if message.origin in UNTRUSTED][-_MESSAGES:]
+        live = self._live()
         with self._store.read() as unit:
             block = unit.blocks.get(label) if may_be_label(label) else None
             before = "" if block is None else block.content
             given = [text for text in [*given, *_together(given, before, result)] if len(text.strip()) >= _LINE]
             if not given:
                 return ()
-            stored = unit.messages.newest_of(UNTRUSTED, among=_AMONG, limit=_MESSAGES, chars=_CHARS)
-            passages = unit.passages.of_untrusted(limit=_PASSAGES)
-            compared = {
-                unit.messages.message_key(
-                    unit.messages.conversation_key(message.conversation_id), message.external_id
-                ): message.content[:_CHARS]
-                for message in reversed(live)
-            }
-        for key, content in [*stored, *passages]:
-            compared.setdefault(key, content)
-        present = folded(before)
-        found = [
-            str(key) for key, content in compared.items() if any(_repeats(text, content, present) for text in given)
-        ]
+            compared = _compared(unit, live, {})
+        return compared.repeated_in(given, before)
+
+    def texts(self, also: Mapping[UUID, str] | None = None) -> UntrustedTexts:
+        """What is compared with, gathered once for many texts; ``also`` are further untrusted messages by id."""
+        live = self._live()
+        with self._store.read() as unit:
+            return _compared(unit, live, also or {})
+
+    def _live(self) -> list[IncomingMessage]:
+        return [message for message in self.live() if message.origin in UNTRUSTED][-_MESSAGES:]
+
+
+@dataclass(frozen=True, slots=True)
+class UntrustedTexts:
+    """Untrusted texts by id, newest first: folded, and their lines."""
+
+    texts: Mapping[UUID, tuple[str, frozenset[str]]]
+
+    def repeated_in(self, given: Iterable[str], present: str = "") -> tuple[str, ...]:
+        """Ids of those that the given texts repeat, at most 20. What ``present`` holds already does not count."""
+        asked = [(folded(text), _lines(text)) for text in given if len(text.strip()) >= _LINE]
+        held = folded(present)
+        found = [str(key) for key, text in self.texts.items() if any(_repeats(*each, *text, held) for each in asked)]
         return tuple(found[:_SOURCES])
+
+
+def _compared(unit: SqlUnitOfWork, live: Sequence[IncomingMessage], also: Mapping[UUID, str]) -> UntrustedTexts:
+    texts = {
+        unit.messages.message_key(
+            unit.messages.conversation_key(message.conversation_id), message.external_id
+        ): message.content
+        for message in reversed(live)
+    }
+    stored = unit.messages.newest_of(UNTRUSTED, among=_AMONG, limit=_MESSAGES, chars=_CHARS)
+    for key, content in [*also.items(), *stored, *unit.passages.of_untrusted(limit=_PASSAGES)]:
+        texts.setdefault(key, content)
+    return UntrustedTexts(
+        {key: (folded(content[:_CHARS]), frozenset(_lines(content[:_CHARS]))) for key, content in texts.items()}
+    )
 
 
 def _together(given: Sequence[str], before: str, result: Callable[[str], str] | None) -> list[str]:
@@ -135,12 +161,10 @@ def _same(one: str, other: str) -> int:
     return next((number for number, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
-def _repeats(text: str, message: str, present: str) -> bool:
-    said = folded(message)
-    whole = set(_lines(message))
-    if any(line in whole and line not in present for line in _lines(text)):
+def _repeats(text: str, lines: Sequence[str], said: str, whole: frozenset[str], present: str) -> bool:
+    if any(line in whole and line not in present for line in lines):
         return True
-    return any(run.strip() not in present for run in _runs(folded(text), said))
+    return any(run.strip(" .,;:!?") not in present for run in _runs(text, said))
 
 
 def _runs(text: str, message: str) -> Iterator[str]:

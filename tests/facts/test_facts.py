@@ -21,7 +21,8 @@ from mira_ltmemory.protocols import Actor, Category, Change, Filter, Kind, Origi
 from mira_ltmemory.services.batch.window import Window
 from mira_ltmemory.services.facts import FactStep
 from mira_ltmemory.services.facts.answer import Answer, moment
-from mira_ltmemory.services.facts.evidence import normalised, quoted_in
+from mira_ltmemory.services.facts.evidence import quoted_in
+from mira_ltmemory.services.quotes import flat, letters
 from mira_ltmemory.services.redaction import Redactor
 from mira_ltmemory.templates import render
 
@@ -303,15 +304,15 @@ def test_answers_of_another_form_are_not_read(proposed: dict[str, Any]) -> None:
         Answer.model_validate({"facts": [proposed]})
 
 
-words = st.text(alphabet="aB ñ\n\t.é", min_size=0, max_size=30)
+words = st.text(alphabet="aB ñ\n\t.é’'–", min_size=0, max_size=30)
 
 
 @given(before=words, quote=words, after=words)
-def test_only_case_and_white_space_are_forgiven(before: str, quote: str, after: str) -> None:
-    inside = message(f"{before}{quote}{after}")
-    assert normalised(normalised(quote)) == normalised(quote)
-    found = quoted_in(quote.upper().replace(" ", "  "), [inside])
-    if len(normalised(quote)) >= 8 and quote.upper().lower() == quote.lower():
+def test_case_white_space_and_typography_are_forgiven(before: str, quote: str, after: str) -> None:
+    inside = message(f"{before} {quote} {after}")
+    assert flat(flat(quote)) == flat(quote)
+    found = quoted_in(quote.upper().replace(" ", "  ").replace("'", "’"), [inside])
+    if letters(flat(quote).strip(" \t\n.'")) >= 8 and quote.upper().lower() == quote.lower():
         assert found is inside
     assert quoted_in(f"{quote} never said", [inside]) is None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -34,6 +34,24 @@ def moment(value: str, zone: tzinfo) -> datetime:
     return in_zone(at if at.tzinfo is not None else at.replace(tzinfo=zone), UTC)
 
 
+def end_of(value: str, zone: tzinfo) -> datetime:
+    """The first moment after a year, month or day in ``zone``, or a point in time. Raises ``ValueError``."""
+    first, text = moment(value, zone), value.strip()
+    if len(text) > len("YYYY-MM-DD"):
+        return first
+    year, month, day = map(int, (text + "-01-01")[:10].split("-"))
+    try:
+        if len(text) == len("YYYY"):
+            after = date(year + 1, 1, 1)
+        elif len(text) == len("YYYY-MM"):
+            after = date(year + month // 12, month % 12 + 1, 1)
+        else:
+            after = date(year, month, day) + timedelta(days=1)
+    except (ValueError, OverflowError):  # the year 9999, written for "never"
+        return datetime.max.replace(tzinfo=UTC)
+    return in_zone(datetime.combine(after, time(), zone), UTC)
+
+
 Date = Annotated[str | None, AfterValidator(_date)]
 Text = Annotated[str, BeforeValidator(lambda value: each_text(value, storable))]
 
@@ -62,7 +80,7 @@ class Proposed(BaseModel):
             raise ValueError("text is missing")
         if self.action == "supersede" and not self.supersedes:
             raise ValueError("supersede needs the memories that hold no longer in supersedes")
-        if self.valid_from and self.valid_until and moment(self.valid_from, UTC) > moment(self.valid_until, UTC):
+        if self.valid_from and self.valid_until and moment(self.valid_from, UTC) > end_of(self.valid_until, UTC):
             raise ValueError("valid_until is before valid_from")
         return self
 
