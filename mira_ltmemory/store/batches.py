@@ -26,6 +26,16 @@ WHERE m.user_id = :user_id AND m.change_set_id > :through AND m.change_set_id <=
 ON CONFLICT DO NOTHING
 """
 
+# Captured again after its capture was undone: a first version once more. What an undo brings back is a later one, and
+# what was made from it came back with it.
+_ENLIST_AGAIN = """
+UPDATE ltmemory.batch_messages b SET state = 'waiting', position = m.position, attempts = 0, window_limit = NULL,
+    retry_at = NULL, last_error = NULL, change_set_id = NULL
+FROM ltmemory.messages m
+WHERE b.user_id = :user_id AND m.user_id = b.user_id AND m.id = b.message_id
+    AND m.change_set_id > :through AND m.change_set_id <= :last AND m.version = 1
+"""
+
 _ENLIST_CONVERSATIONS = """
 INSERT INTO ltmemory.batch_conversations (user_id, conversation_id)
 SELECT DISTINCT m.user_id, m.conversation_id FROM ltmemory.messages m
@@ -60,7 +70,7 @@ WHERE user_id = :user_id AND conversation_id = :conversation_id AND lease_owner 
 
 _RENEW = """
 UPDATE ltmemory.batch_conversations SET lease_until = :until
-WHERE user_id = :user_id AND conversation_id = :conversation_id AND lease_owner = :owner AND lease_until > :now
+WHERE user_id = :user_id AND conversation_id = :conversation_id AND lease_owner = :owner
 """
 
 _MEMBERS = f"""
@@ -177,13 +187,17 @@ class BatchRows(Rows):
     """What is to be processed of the user's conversations."""
 
     def enlist(self) -> int:
-        """Let every message wait that was stored since this was last called; return how many are new."""
+        """Let every message wait that was stored since this was last called; return how many.
+
+        One that was captured before, and again after that was undone, waits again.
+        """
         self.execute(_BEGIN)
         state = self.execute(_PRESENT).one()
         if state.last <= state.through:
             return 0
         self.execute(_ENLIST_CONVERSATIONS, through=state.through, last=state.last)
-        added = self.execute(_ENLIST, through=state.through, last=state.last).rowcount
+        again = self.execute(_ENLIST_AGAIN, through=state.through, last=state.last).rowcount
+        added = again + self.execute(_ENLIST, through=state.through, last=state.last).rowcount
         self.execute("UPDATE ltmemory.batch_states SET through = :last WHERE user_id = :user_id", last=state.last)
         return added
 
@@ -204,9 +218,12 @@ class BatchRows(Rows):
         self.execute(_LEASE, owner=owner, until=until, conversation_id=found)
         return UUID(str(found))
 
-    def renew(self, conversation_id: UUID, owner: str, now: datetime, until: datetime) -> bool:
-        """Keep a lease, and until the end of the transaction its row; false where it is no longer the owner's."""
-        return self.execute(_RENEW, conversation_id=conversation_id, owner=owner, now=now, until=until).rowcount == 1
+    def renew(self, conversation_id: UUID, owner: str, until: datetime) -> bool:
+        """Keep a lease, and until the end of the transaction its row; false where it is no longer the owner's.
+
+        One that has run out is still the owner's as long as nobody has taken it.
+        """
+        return self.execute(_RENEW, conversation_id=conversation_id, owner=owner, until=until).rowcount == 1
 
     def release(self, conversation_id: UUID, owner: str) -> None:
         """Give up a lease."""
@@ -231,7 +248,7 @@ class BatchRows(Rows):
     def fail(
         self, ids: Sequence[UUID], error: str, *, attempts: int, window_limit: int, retry_at: datetime, aside: bool
     ) -> None:
-        """Note a failure. Messages that are set ``aside`` wait no longer."""
+        """Note a failure, for the one who holds the lease. Messages that are set ``aside`` wait no longer."""
         self.execute(
             _FAIL, ids=list(ids), error=one_line(error), attempts=attempts, window_limit=window_limit,
             retry_at=retry_at, aside=aside,

@@ -2,66 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from doubles import FixedClock, ListedLLM
+from noting import Noting, processor
 from talking import marks, rows, said
 
 from mira_ltmemory.composition import MemoryManager
 from mira_ltmemory.errors import LLMBadAnswer, LLMRejected, LLMUnavailable
 from mira_ltmemory.protocols import Actor, Category, Change, Kind, LLMReply, Role
 from mira_ltmemory.services.asking import MeteredLLM, RunBudget
-from mira_ltmemory.services.batch import BatchProcessor, BatchReport, Window
+from mira_ltmemory.services.batch import BatchReport, Window
 from mira_ltmemory.services.batch.forming import MAX_CHARS, MAX_MESSAGES
-from mira_ltmemory.services.batch.processor import LEASE, MODEL_AWAY, SET_ASIDE
-from mira_ltmemory.store.models import Passage, content_hash
+from mira_ltmemory.services.batch.processor import MODEL_AWAY, SET_ASIDE
 from mira_ltmemory.store.unit_of_work import SqlUnitOfWork
 
 BY_USER = Change(Actor.USER, "test")
-
-
-class Noting:
-    """A step that notes each window as a passage; ``disturb`` is called first and may fail."""
-
-    name = "noting"
-
-    def __init__(self, memory: MemoryManager, disturb: Callable[[Window], object] = lambda _: None) -> None:
-        self.memory = memory
-        self.disturb = disturb
-        self.windows: list[Window] = []
-
-    def prepare(self, window: Window) -> str | None:
-        self.windows.append(window)
-        self.disturb(window)
-        text = " | ".join(message.content for message in window.messages)
-        return text if text.strip() else None
-
-    def store(self, unit: SqlUnitOfWork, window: Window, prepared: Any) -> Mapping[str, int]:
-        unit.passages.add(
-            [
-                Passage(
-                    user_id=unit.user_id,
-                    id=window.row_id(unit.user_id, self.name),
-                    change_set_id=unit.change_set_id,
-                    origin="user",
-                    content=prepared,
-                    content_hash=content_hash(prepared),
-                    said_at=window.messages[-1].said_at,
-                )
-            ]
-        )
-        return {"noted": len(window.messages)}
-
-
-def processor(memory: MemoryManager, step: Noting, **options: Any) -> BatchProcessor:
-    budget = options.pop("budget", lambda: RunBudget(memory.clock))
-    options.setdefault("answers", lambda: False)
-    return BatchProcessor(memory.store, memory.clock, memory.problems, lambda: [step], budget, **options)
 
 
 def test_each_message_is_processed_once(memory: MemoryManager) -> None:
@@ -255,67 +215,6 @@ def test_a_run_that_was_taken_over_ends(memory: MemoryManager) -> None:
     assert "taken the run over" in report.summary
 
 
-def test_two_workers_share_the_conversations(memory: MemoryManager) -> None:
-    other = Noting(memory)
-    second = processor(memory, other, owner="second")
-
-    def disturb(window: Window) -> None:
-        if len(first.windows) == 1:  # while the first works on its window, the second does all that is free
-            second.run()
-
-    first = Noting(memory, disturb)
-    for name in "abc":
-        said(memory, name, conversation=name)
-    processor(memory, first, owner="first").run()
-    assert [window.messages[0].content for window in first.windows] == ["a"]
-    assert [window.messages[0].content for window in other.windows] == ["b", "c"]
-    assert rows(memory) == ["a", "b", "c"]
-
-
-def test_workers_at_the_same_time_process_everything_once(memory: MemoryManager) -> None:
-    names = [f"talk {number}" for number in range(12)]
-    for name in names:
-        said(memory, f"{name}: one", f"{name}: two", conversation=name)
-    steps = [Noting(memory) for _ in range(3)]
-    workers = [processor(memory, step, owner=f"worker {number}") for number, step in enumerate(steps)]
-    with ThreadPoolExecutor(len(workers)) as pool:
-        reports = list(pool.map(lambda worker: worker.run(), workers))
-    assert sum(report.messages for report in reports) == 24
-    assert sorted(rows(memory)) == sorted(f"{name}: one | {name}: two" for name in names)
-    assert sum(len(step.windows) for step in steps) == 12
-    assert {mark[:2] for mark in marks(memory)} == {("done", 0)}
-
-
-def test_a_worker_that_was_too_slow_stores_nothing(memory: MemoryManager, clock: FixedClock) -> None:
-    other = Noting(memory)
-
-    def disturb(_: Window) -> None:
-        clock.advance(seconds=LEASE.total_seconds() + 1)
-        processor(memory, other, owner="second").run()
-
-    said(memory, "one")
-    report = processor(memory, Noting(memory, disturb), owner="first").run()
-    assert (report.messages, report.failed) == (0, 0)
-    assert rows(memory) == ["one"]
-    assert len(other.windows) == 1
-
-
-def test_a_worker_that_died_is_followed_when_its_lease_ends(memory: MemoryManager, clock: FixedClock) -> None:
-    class Death(BaseException):
-        pass
-
-    def die(_: Window) -> None:
-        raise Death
-
-    said(memory, "one")
-    with pytest.raises(Death):
-        processor(memory, Noting(memory, die), owner="first").run()
-    step = Noting(memory)
-    assert processor(memory, step, owner="second").run().messages == 0
-    clock.advance(seconds=LEASE.total_seconds())
-    assert processor(memory, step, owner="second").run().messages == 1
-
-
 def test_messages_that_go_meanwhile_are_left_out(memory: MemoryManager) -> None:
     said(memory, "Mireille lives in Lyon", "something else")
 
@@ -326,19 +225,6 @@ def test_messages_that_go_meanwhile_are_left_out(memory: MemoryManager) -> None:
     processor(memory, Noting(memory, forget)).run()
     assert rows(memory) == ["something else"]
     assert len(marks(memory)) == 1
-
-
-def test_an_undone_import_waits_no_longer(memory: MemoryManager) -> None:
-    said(memory, "one")
-    with memory.store.read() as unit:
-        capture = unit.journal.last_id()
-    assert memory.batches.counts().waiting == 1
-    memory.history.undo(capture, BY_USER)
-    step = Noting(memory)
-    assert processor(memory, step).run().messages == 0
-    assert marks(memory) == []
-    memory.history.undo(memory.history.log(1)[0].id, BY_USER)
-    assert processor(memory, step).run().messages == 1
 
 
 def test_progress_is_shown(memory: MemoryManager) -> None:

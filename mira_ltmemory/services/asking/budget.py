@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ class RunBudget:
         self._limit = tokens
         self._prices = prices
         self._usage = Usage(cost=0.0 if prices is not None else None)
-        self._begun = False
+        self._begun: Callable[[], None] | None = None
 
     @property
     def usage(self) -> Usage:
@@ -59,8 +59,9 @@ class RunBudget:
         return self._usage
 
     def check(self) -> None:
-        """Raise ``BudgetSpent`` where nothing is left."""
-        if self._begun:
+        """Raise ``BudgetSpent`` where nothing is left; what was begun goes on, and says that it does."""
+        if self._begun is not None:
+            self._begun()
             return
         if self._until is not None and self._clock.now() >= self._until:
             raise BudgetSpent(f"The run's {self._minutes:g} minutes are over; the next run goes on.")
@@ -78,14 +79,17 @@ class RunBudget:
         )
 
     @contextmanager
-    def whole(self) -> Iterator[None]:
-        """A piece of work that is done to its end, once something is left: else what it cost would be lost."""
+    def whole(self, goes_on: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """A piece of work that is done to its end, once something is left: else what it cost would be lost.
+
+        ``goes_on`` is called before each call of a model; what it raises ends the work.
+        """
         self.check()
-        self._begun = True
+        self._begun = goes_on
         try:
             yield
         finally:
-            self._begun = False
+            self._begun = None
 
     @contextmanager
     def spending(self) -> Iterator[RunBudget]:

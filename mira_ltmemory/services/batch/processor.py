@@ -33,7 +33,14 @@ logger = logging.getLogger(__name__)
 
 JOB = "process_conversations"
 LEASE = timedelta(minutes=30)
-"""How long a worker that died keeps others from its conversation; it is renewed after each step of a window."""
+"""How long a worker that died keeps others from its conversation.
+
+Renewed before each question to the model and after each step of a window: only one that is silent for so long is taken
+for dead, and what it then still makes of the window is not stored.
+"""
+
+MOST_LOST = 3
+"""A run that lost so many windows to other workers, or to erasures, ends: they do the work as well."""
 
 SAME_AGAIN = 2
 """So many times a window is tried as it is; then in halves, down to single messages."""
@@ -192,6 +199,7 @@ class _Run:
         self._parent: int | None = None
         self._report = BatchReport()
         self._counts: Counter[str] = Counter()
+        self._lost = 0
 
         @cache
         def begun() -> int:
@@ -256,7 +264,7 @@ class _Run:
         """Process a window; return why the run has to stop, if it has to."""
         at = "forming"
         try:
-            with self._budget.whole():
+            with self._budget.whole(lambda: self._renew(window)):
                 prepared: list[Any] = []
                 for step in self._steps:
                     at = step.name
@@ -270,19 +278,25 @@ class _Run:
         except _AWAY as error:
             return self._refused(window, attempts, at, error)
         except _Lost:
-            logger.info("a window was processed by another worker, or its messages are gone")
             self._release(window)
+            return self._was_lost()
         except Exception as error:
             known = isinstance(error, LtMemoryError)
             logger.log(
                 logging.WARNING if known else logging.ERROR, "a window of %d messages failed at %s",
                 len(window.messages), at, exc_info=None if known else error,
             )  # fmt: skip
-            self._fail(window, attempts + 1, f"{at}: {error if known else repr(error)}")
+            return self._fail(window, attempts + 1, f"{at}: {error if known else repr(error)}")
         else:
             if self._budget.usage.calls:
                 self._of._problems.clear(MODEL_AWAY)
         return None
+
+    def _was_lost(self) -> str | None:
+        """Nothing failed: another has the window, or its messages are gone. Return why the run stops, if it has to."""
+        logger.info("a window was taken over by another worker, or its messages are gone")
+        self._lost += 1
+        return None if self._lost < MOST_LOST else "other workers or erasures took what it worked on, again and again."
 
     def _refused(self, window: Window, attempts: int, at: str, error: LtMemoryError) -> str | None:
         """Count a failure where the model answers other questions; else nobody is to blame, and the run ends."""
@@ -294,8 +308,7 @@ class _Run:
             return str(spent)
         if answers:
             logger.warning("a window of %d messages failed at %s", len(window.messages), at)
-            self._fail(window, attempts + 1, told)
-            return None
+            return self._fail(window, attempts + 1, told)
         self._note(window, attempts, told, len(window.messages))
         waits = f"{one_line(str(error))} Conversations wait to be processed."
         self._of._problems.set(MODEL_AWAY, self._store.redact(waits))
@@ -324,8 +337,7 @@ class _Run:
         self._report = replace(done, messages=done.messages + len(ids), windows=done.windows + 1)
 
     def _hold(self, unit: Any, window: Window) -> None:
-        now = self._clock.now()
-        if not unit.batches.renew(window.conversation_id, self._owner, now, now + self._lease):
+        if not unit.batches.renew(window.conversation_id, self._owner, self._clock.now() + self._lease):
             raise _Lost
 
     def _renew(self, window: Window) -> None:
@@ -339,14 +351,24 @@ class _Run:
         except StoreUnavailable as error:
             logger.warning("a lease is kept until it ends: %s", error)
 
-    def _fail(self, window: Window, attempts: int, told: str) -> None:
-        """Count a failure: the window is tried again as it is, then in halves; a single message is set aside."""
-        size = len(window.messages)
-        self._note(window, attempts, told, size if attempts < SAME_AGAIN else max(1, (size + 1) // 2))
-        self._report = replace(self._report, failed=self._report.failed + 1)
+    def _fail(self, window: Window, attempts: int, told: str) -> str | None:
+        """Count a failure: the window is tried again as it is, then in halves; a single message is set aside.
 
-    def _note(self, window: Window, attempts: int, told: str, limit: int) -> None:
+        Return why the run has to stop, if it has to: the window may be another's by now.
+        """
+        size = len(window.messages)
+        if not self._note(window, attempts, told, size if attempts < SAME_AGAIN else max(1, (size + 1) // 2)):
+            return self._was_lost()
+        self._report = replace(self._report, failed=self._report.failed + 1)
+        return None
+
+    def _note(self, window: Window, attempts: int, told: str, limit: int) -> bool:
+        """Note a failure and give the lease up; false where another worker has taken the window: it decides."""
         with self._store.upkeep() as unit:
+            try:
+                self._hold(unit, window)
+            except _Lost:
+                return False
             unit.batches.release(window.conversation_id, self._owner)
             unit.batches.fail(
                 [message.id for message in window.messages],
@@ -356,6 +378,7 @@ class _Run:
                 retry_at=self._clock.now() + min(FIRST_PAUSE * 2 ** max(0, attempts - 1), LONGEST_PAUSE),
                 aside=len(window.messages) == 1 and attempts >= ATTEMPTS,
             )
+        return True
 
 
 class _Lost(Exception):
