@@ -34,6 +34,12 @@ def asked(llm: ListedLLM) -> list[str]:
         '```json\n{"colours": ["red"]}\n```',
         'Here {they} are: {"colours": ["red"]} I hope that helps.',
         '<think>{"colours": ["blue"]}?</think>{"colours": ["red"]}',
+        'Weighing: perhaps {"colours": []} ... no.</think>{"colours": ["red"]}',
+        '<thinking>{"colours": []}<think>{"x": 1}</think> or {"colours": ["blue"]}</thinking>{"colours": ["red"]}',
+        '{"colours": ["red"]} As asked: {"colours": ["red"]}, in the form {} and {"json": true}.',
+        '{"colours": ["red"]}<think>{"colours": []} would be wrong</think>',
+        '{"colours": ["red"]}\n<think>And now {"colours": []}',
+        '{"a": [{"a": ' * 9_999 + ' {"colours": ["red"]}',
     ],
 )
 def test_the_json_object_is_found(text: str) -> None:
@@ -66,6 +72,30 @@ def test_what_cannot_be_read_is_asked_for_once_more(broken: str, why: str) -> No
         asked(ListedLLM([broken, broken, '{"colours": []}']))
 
 
+def test_a_tag_in_the_answers_own_words_is_no_thought() -> None:
+    for told in ("He wrote </think> there", "<think> is a tag", "<think>{}</think>"):
+        assert asked(ListedLLM([json.dumps({"colours": [told]})])) == [told]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'The form is {"colours": []}.\n{"colours": ["red"]}',
+        '{"colours": []} No: {"colours": ["red"]}',
+        '{"colours": ["blue"]} <think>no</think> {"colours": ["red"]}',
+    ],
+)
+def test_of_values_that_differ_none_is_taken_before_it_was_asked_again(text: str) -> None:
+    llm = ListedLLM([text, '{"colours": ["green"]}'])
+    assert asked(llm) == ["green"]
+    assert "2 such JSON objects" in str(llm.requests[1][0][-1]["content"])
+    assert asked(ListedLLM([text, text])) == ["red"], "else the window would never be processed"
+
+
+def test_what_cannot_be_stored_is_made_visible() -> None:
+    assert asked(ListedLLM([r'{"colours": ["re\u0000d", "\ud83d", "gr\u00fcn"]}'])) == [r"re\u0000d", r"\ud83d", "grün"]
+
+
 def test_a_part_of_a_broken_answer_never_passes_for_the_whole() -> None:
     with pytest.raises(LLMBadAnswer):
         asked(ListedLLM(default='{"outer": {"x": 1}, "colours": ["red"'))
@@ -80,6 +110,12 @@ def test_a_refusal_and_a_cut_are_told() -> None:
     cut = ListedLLM([LLMReply('{"colours": ["re', stop_reason="max_tokens"), '{"colours": []}'])
     assert asked(cut) == []
     assert "make it shorter" in str(cut.requests[1][0][-1]["content"])
+    part = '{"colours": [{"name": "red"}, {"name": "gre'
+    cut = ListedLLM([LLMReply(part, stop_reason="max_tokens"), '{"colours": []}'])
+    assert asked(cut) == []
+    assert "make it shorter" in str(cut.requests[1][0][-1]["content"]), "a part that can be read is no whole answer"
+    thought = ListedLLM([LLMReply('<think>Perhaps {"colours": []}', stop_reason="max_tokens"), '{"colours": ["red"]}'])
+    assert asked(thought) == ["red"], "a thought that was cut off is no answer"
 
 
 def test_a_model_that_is_away_is_not_a_bad_answer() -> None:
