@@ -26,14 +26,13 @@ def extract(
     A date without a year is the one nearest to ``said_at``.
     """
     text = text[:MAX_CHARS]
-    blocked = code_spans(text)
-    found = [
-        each
-        for each in [*shaped(text, said_at), *names(text, people, known or {})]
-        if not any(each.start < end and start < each.end for start, end in blocked)
-    ]
+    taken = bytearray(len(text))
+    for start, end in code_spans(text):
+        taken[start:end] = b"\1" * (end - start)
+    found = [*shaped(text, said_at), *names(text, people, known or {})]
     chosen: list[Found] = []
     for each in sorted(found, key=lambda each: (-each.confidence, -(each.end - each.start), each.start)):
-        if not any(each.start < other.end and other.start < each.end for other in chosen):
+        if not any(taken[each.start : each.end]):
+            taken[each.start : each.end] = b"\1" * (each.end - each.start)
             chosen.append(each)
     return sorted(chosen, key=lambda each: each.start)

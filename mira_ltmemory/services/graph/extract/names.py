@@ -15,6 +15,9 @@ from mira_ltmemory.services.graph.extract import lexicon as lex
 from mira_ltmemory.services.graph.extract.found import EntityType, Found
 from mira_ltmemory.services.graph.keys import fold, key_of
 
+_MAX_RUN = 12
+"""No name has more words; a list of names without commas is one run of thousands, looked at from each of its words."""
+
 _TOKEN = regex.compile(
     r"\p{Lu}\.(?:\p{Lu}\.)*|[\p{L}\p{N}][\p{L}\p{M}\p{N}]*(?:[-&'’][\p{L}\p{N}][\p{L}\p{M}\p{N}]*)*\.?"
 )
@@ -82,7 +85,9 @@ class _Reader:
         self.known = {key: type for key, type in known.items() if type in _NAMED_TYPES}
         self.longest = max((key.count(" ") + 1 for key in self.known), default=1)
         self.tokens = list(_tokens(text))
-        self.titled = [match.span() for match in _TITLED.finditer(text)]
+        self.titled = bytearray(len(text))
+        for match in _TITLED.finditer(text):
+            self.titled[match.start() : match.end()] = b"\1" * len(match.group())
         self.full: set[str] = set()
         lower = [token.text for token in self.tokens if not token.upper]
         self.german = sum(word in lex.GERMAN_WORDS for word in lower) * 5 >= len(lower) > 0
@@ -222,7 +227,7 @@ class _Reader:
         return self._make(EntityType.PERSON, index, last, 0.95 if spoken else 0.88)
 
     def _is_titled(self, index: int) -> bool:
-        return any(start <= self.tokens[index].start < end for start, end in self.titled)
+        return bool(self.titled[self.tokens[index].start])
 
     def _called(self, index: int) -> bool:
         """Whether somebody is addressed or introduced by it: between commas, or after "I'm", "named", "with", "and"."""
@@ -253,10 +258,13 @@ class _Reader:
         return None
 
     def _run(self, index: int) -> int:
-        """The last word of a run of words with capital letters; short words of names may stand inside."""
+        """The last word of a run of words with capital letters; short words of names may stand inside.
+
+        Of a run that is longer than any name, the beginning.
+        """
         last = index
         position = index + 1
-        while position < len(self.tokens) and self.tokens[position].joined:
+        while position < min(len(self.tokens), index + _MAX_RUN) and self.tokens[position].joined:
             token = self.tokens[position]
             if self._closes(position - 1):
                 break

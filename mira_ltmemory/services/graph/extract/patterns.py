@@ -33,11 +33,12 @@ _MONTHS = {
 _MONTH = "|".join(sorted(map(regex.escape, _MONTHS), key=len, reverse=True))
 _YEAR = r"(?P<year>(?:19|20)\d{2})"
 
-# Fenced and quoted code holds names of things, not of people; so does a line that is code by its look.
+# Fenced and quoted code holds names of things, not of people; so does what begins with a line that is code by its look,
+# up to an empty line.
 _CODE = regex.compile(
     r"```(?!(?:plain)?text\b|markdown\b).*?(?:```|\Z)|`[^`\n]*`"
     r"|^[ \t]*(?:@|from |import |def |class |return |#include|<\w"
-    r"|[\w.]+\(.*\)\s*[;{:]?$|[\w.\[\]\"']+ ?= ?\S).*$",
+    r"|[\w.]+\([^\n]*\)[ \t]*[;{:]?$|[\w.\[\]\"']+ ?= ?\S).*?(?=\n[ \t]*\n|\Z)",
     regex.DOTALL | regex.MULTILINE,
 )
 _LINK = regex.compile(r"(?<![\w@])(?:https?://|www\.)[^\s<>\"'`\]]+", regex.IGNORECASE)
