@@ -128,6 +128,12 @@ WHERE r.user_id = :user_id AND r.subject_id = ANY(CAST(:subjects AS uuid[])) AND
     AND NOT r.inferred ORDER BY r.id
 """
 
+_INFERRED = """
+SELECT r.id, r.confidence, array(SELECT s.source_id FROM ltmemory.sources s
+    WHERE s.user_id = r.user_id AND s.kind = 'relation' AND s.row_id = r.id) AS premises
+FROM ltmemory.relations r WHERE r.user_id = :user_id AND r.inferred
+"""
+
 _SAID = """
 SELECT id, subject_id, predicate, object_id, confidence FROM ltmemory.relations
 WHERE user_id = :user_id AND NOT inferred AND (valid_until IS NULL OR valid_until > :now) ORDER BY id LIMIT :limit
@@ -165,9 +171,9 @@ class GraphRows(Rows):
             by_table[type(row)].append(row)
         added = 0
         for table in GRAPH_JOURNALED:
-            for row in by_table.get(table, ()):
-                statement = upsert(table).values(column_values(row)).on_conflict_do_nothing()
-                added += self.connection.execute(statement).rowcount
+            if table in by_table:
+                values = [column_values(row) for row in by_table[table]]
+                added += self.connection.execute(upsert(table).on_conflict_do_nothing(), values).rowcount
         return added
 
     def candidates(self, keys: Collection[str], words: Collection[str]) -> list[Named]:
@@ -231,10 +237,23 @@ class GraphRows(Rows):
         rows = self.execute(_SAID, now=now, limit=_PAIRS * 25)
         return [SaidRelation(row.id, row.subject_id, row.predicate, row.object_id, row.confidence) for row in rows]
 
-    def inferred(self) -> set[UUID]:
-        """The ids of the inferred relations."""
-        rows = self.execute("SELECT id FROM ltmemory.relations WHERE user_id = :user_id AND inferred")
-        return {row.id for row in rows}
+    def inferred(self) -> dict[UUID, tuple[float, frozenset[UUID]]]:
+        """The inferred relations by id: how sure each is, and the relations that it follows from."""
+        return {row.id: (float(row.confidence), frozenset(row.premises)) for row in self.execute(_INFERRED)}
+
+    def renew_relation(self, relation_id: UUID, confidence: float, gone: Collection[UUID]) -> None:
+        """Let an inferred relation be so sure, and no longer follow from those that are ``gone``."""
+        self.execute(
+            "UPDATE ltmemory.relations SET confidence = :confidence WHERE user_id = :user_id AND id = :id AND inferred",
+            id=relation_id,
+            confidence=confidence,
+        )
+        self.execute(
+            "DELETE FROM ltmemory.sources WHERE user_id = :user_id AND kind = 'relation' AND row_id = :id "
+            "AND source_id = ANY(CAST(:gone AS uuid[]))",
+            id=relation_id,
+            gone=list(gone),
+        )
 
     def remove_relations(self, ids: Sequence[UUID]) -> None:
         """Take inferred relations away, with the links that say what they follow from; their versions stay."""

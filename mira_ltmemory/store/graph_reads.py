@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 MAX_HOPS = 4
 MAX_REACHED = 2_000
 MAX_EDGES = 50_000
+MOST_TOGETHER = 60
+"""A text that speaks of more than so many is a list."""
 
 _TABLES = tuple(str(table.__tablename__) for table in GRAPH_JOURNALED)
 _COLUMNS = {
@@ -118,17 +120,23 @@ SELECT m.entity_id, m.said_at, m.source_id FROM {mentions} m WHERE m.user_id = :
 ORDER BY m.said_at DESC, m.id LIMIT :limit
 """
 
-# How often two are spoken of in the same text; pairs of the newest mentions only, so that the work is bounded.
+# How often two are spoken of in the same text; pairs of the newest mentions only, and none of a text that is a list of
+# names: it does not say that they have to do with each other, and its pairs are the square of it.
 _TOGETHER = """
 WITH lately AS (
     SELECT m.entity_id, m.source_id FROM {mentions} m
     JOIN {entities} e ON e.user_id = m.user_id AND e.id = m.entity_id
     WHERE m.user_id = :user_id AND e.type = ANY(CAST(:types AS text[]))
     ORDER BY m.said_at DESC, m.id LIMIT :newest
+), spoken AS (
+    SELECT DISTINCT entity_id, source_id FROM lately
+), texts AS (
+    SELECT source_id FROM spoken GROUP BY source_id HAVING count(*) BETWEEN 2 AND :most
 )
-SELECT a.entity_id AS a, b.entity_id AS b, count(DISTINCT a.source_id) AS times FROM lately a
-JOIN lately b ON b.source_id = a.source_id AND a.entity_id < b.entity_id
-GROUP BY a.entity_id, b.entity_id HAVING count(DISTINCT a.source_id) >= :least
+SELECT a.entity_id AS a, b.entity_id AS b, count(*) AS times FROM texts t
+JOIN spoken a ON a.source_id = t.source_id
+JOIN spoken b ON b.source_id = t.source_id AND a.entity_id < b.entity_id
+GROUP BY a.entity_id, b.entity_id HAVING count(*) >= :least
 ORDER BY times DESC, a, b LIMIT :limit
 """
 
@@ -298,8 +306,10 @@ class GraphReads(Rows):
     def together(
         self, types: Sequence[str], *, least: int, newest: int = 20_000, limit: int = MAX_EDGES
     ) -> list[Together]:
-        """Pairs of entities of these types that at least so many texts speak of, of the newest mentions."""
-        rows = self._ask(_TOGETHER, None, types=list(types), least=least, newest=newest, limit=limit)
+        """Pairs of entities of these types that at least so many texts speak of, of the newest mentions; no lists."""
+        rows = self._ask(
+            _TOGETHER, None, types=list(types), least=least, newest=newest, most=MOST_TOGETHER, limit=limit
+        )
         return [Together(row.a, row.b, row.times) for row in rows]
 
     def edges(self, now: datetime, *, inferred: bool) -> list[tuple[UUID, UUID, str, float, bool]]:

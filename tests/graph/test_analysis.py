@@ -46,7 +46,9 @@ def test_communities_and_paths() -> None:
 
 
 def names(*entities: tuple[UUID, str], nearby: tuple[UUID, ...] = ()) -> Names:
-    known = Names(nearby=list(nearby))
+    known = Names()
+    for each in nearby:
+        known.note(each)
     for entity_id, name in entities:
         known.add(entity_id, "person", name, name.lower())
     return known

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections import Counter
 from datetime import UTC, datetime
 from itertools import pairwise
 
@@ -118,20 +116,3 @@ def test_names_are_compared_by_whole_words(one: str, other: str, same: bool) -> 
 def test_code_that_is_not_fenced_ends_with_an_empty_line() -> None:
     assert found("import numpy\nname = 'Anna Berg'\nprint(Lisbon)") == []
     assert found("import numpy\nx = 1\n\nAnna Berg is in Lisbon.") == [("person", "Anna Berg"), ("place", "Lisbon")]
-
-
-def _calls(text: str) -> int:
-    """How many functions are called to read a text: what a clock would tell of the work, but the same everywhere."""
-    calls = Counter[str]()
-    before = sys.getprofile()
-    sys.setprofile(lambda _, event, __: calls.update([event]))
-    try:
-        extract(text, SAID_AT)
-    finally:
-        sys.setprofile(before)
-    return calls["call"] + calls["c_call"]
-
-
-@pytest.mark.parametrize("text", ["Anna ", "Bork ", "**Bork** ", "kai@example.com ", "Anna Berg met Tom. "])
-def test_the_work_grows_with_a_list_of_names_and_not_with_its_square(text: str) -> None:
-    assert _calls(text * 200) < 2.5 * _calls(text * 100)

@@ -263,8 +263,8 @@ def test_what_hangs_together(memory: MemoryManager) -> None:
 def test_relations_are_inferred_by_named_rules_and_renewed(memory: MemoryManager) -> None:
     change = talk(memory, *["Anna Berg met Tom Reed."] * 3)
     run = JobRun(name="relation_discovery", scheduled_for=memory.clock.now(), change=BY_JOB)
-    assert memory.relations.run(run).counts == {"inferred": 1, "removed": 0, "known": 1}
-    assert memory.relations.run(run).counts == {"inferred": 0, "removed": 0, "known": 1}
+    assert memory.relations.run(run).counts == {"inferred": 1, "removed": 0, "changed": 0, "known": 1}
+    assert memory.relations.run(run).counts == {"inferred": 0, "removed": 0, "changed": 0, "known": 1}
     (relation,) = view(memory, "Anna Berg").relations
     assert (relation.predicate, relation.inferred, relation.rule) == ("mentioned_with", True, "co_mention")
     assert {relation.subject, relation.object} == {"Anna Berg", "Tom Reed"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from uuid import UUID, uuid5
@@ -20,6 +20,8 @@ TOGETHER_AT_LEAST = 3
 
 MAX_INFERRED = 2_000
 _CERTAIN_AFTER = 10
+_SAME = 1e-4
+"""Nearer than this is the same: the database keeps seven digits."""
 
 CO_MENTION, TRANSITIVE, INVERSE = "co_mention", "transitive", "inverse"
 
@@ -101,25 +103,60 @@ class RelationDiscovery:
     def run(self, run: JobRun) -> JobReport:
         """Renew the inferred relations, as one change set; without a change nothing is written."""
         with self._store.read() as unit:
-            wanted = _wanted(unit, self._clock)
-            present = unit.graph.inferred()
-        fresh = {key: one for key, one in wanted.items() if key not in present}
-        stale = sorted(present - wanted.keys())
-        if fresh or stale:
+            work = _Work.of(unit, self._clock)
+        if work.fresh or work.stale or work.changed:
             with self._store.write(
                 Change(run.change.actor, JOB, "inferred relations", parent=run.change.parent)
             ) as unit:
-                wanted = _wanted(unit, self._clock)
-                present = unit.graph.inferred()
-                fresh = {key: one for key, one in wanted.items() if key not in present}
-                stale = sorted(present - wanted.keys())
-                unit.graph.remove_relations(stale)
-                unit.graph.add(_row(unit, key, one) for key, one in fresh.items())
-                unit.passages.add_sources(
-                    _source(unit, key, premise) for key, one in fresh.items() for premise in one.premises
-                )
-        counts = {"inferred": len(fresh), "removed": len(stale), "known": len(wanted)}
-        return JobReport(summary=f"Inferred {len(fresh)} relations, removed {len(stale)}.", counts=counts)
+                work = _Work.of(unit, self._clock)  # asked again under the user's lock
+                work.store(unit)
+        fresh, stale, changed = len(work.fresh), len(work.stale), len(work.changed)
+        counts = {"inferred": fresh, "removed": stale, "changed": changed, "known": work.known}
+        return JobReport(summary=f"Inferred {fresh} relations, removed {stale}, changed {changed}.", counts=counts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is to be done: relations that came, that went, and that are surer, less sure, or follow from others now.
+
+    ``present`` are the premises that those changed had.
+    """
+
+    fresh: Mapping[UUID, Inferred]
+    stale: Sequence[UUID]
+    changed: Mapping[UUID, Inferred]
+    present: Mapping[UUID, frozenset[UUID]]
+    known: int
+
+    @classmethod
+    def of(cls, unit: SqlUnitOfWork, clock: Clock) -> _Work:
+        wanted = _wanted(unit, clock)
+        present = unit.graph.inferred()
+        both = {
+            key: one
+            for key, one in wanted.items()
+            if key in present
+            and (abs(present[key][0] - one.confidence) > _SAME or present[key][1] != frozenset(one.premises))
+        }
+        return cls(
+            fresh={key: one for key, one in wanted.items() if key not in present},
+            stale=sorted(present.keys() - wanted.keys()),
+            changed=both,
+            present={key: present[key][1] for key in both},
+            known=len(wanted),
+        )
+
+    def store(self, unit: SqlUnitOfWork) -> None:
+        unit.graph.remove_relations(self.stale)
+        unit.graph.add(_row(unit, key, one) for key, one in self.fresh.items())
+        for key, one in self.changed.items():
+            unit.graph.renew_relation(key, one.confidence, self.present[key] - set(one.premises))
+        unit.passages.add_sources(
+            _source(unit, key, premise)
+            for key, one in {**self.fresh, **self.changed}.items()
+            for premise in dict.fromkeys(one.premises)
+            if premise not in self.present.get(key, ())
+        )
 
 
 def _wanted(unit: SqlUnitOfWork, clock: Clock) -> dict[UUID, Inferred]:

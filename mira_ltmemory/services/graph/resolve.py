@@ -7,7 +7,7 @@ other Anna's did. What stays open stays apart, and is shown as possibly the same
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from uuid import UUID
 
 from mira_ltmemory.services.graph.extract import EntityType
@@ -27,51 +27,62 @@ class Choice:
     ambiguous: bool = False
 
 
-@dataclass(slots=True)
 class Names:
     """What names stand for: entities by key, those that are the same taken as one, and who was named nearby.
 
-    ``kin`` tells for each entity all that are the same as it. ``nearby`` are entities named in this window or just
-    before, the latest last.
+    ``kin`` tells for each entity all that are the same as it. ``nearby`` are the families of what was named in this
+    window or just before, the latest last.
     """
 
-    entities: list[Named] = field(default_factory=list)
-    kin: Mapping[UUID, Sequence[UUID]] = field(default_factory=dict)
-    nearby: list[UUID] = field(default_factory=list)
+    def __init__(self, entities: Iterable[Named] = (), kin: Mapping[UUID, Sequence[UUID]] | None = None) -> None:
+        self._kin = kin or {}
+        self._called: dict[tuple[str, str], list[Named]] = {}
+        self._by_end: dict[str, list[Named]] = {}
+        self._names: set[tuple[UUID, str]] = set()
+        self.nearby: dict[UUID, None] = {}
+        for each in entities:
+            self._take(each)
 
     def add(self, entity_id: UUID, type: str, name: str, key: str) -> None:
-        """Know a new entity."""
-        self.entities.append(Named(entity_id, type, name, key))
+        """Know a new entity, or one more name of an entity."""
+        self._take(Named(entity_id, type, name, key))
+
+    def has(self, entity_id: UUID, key: str) -> bool:
+        """Whether an entity is known by this name."""
+        return (entity_id, key) in self._names
 
     def note(self, entity_id: UUID) -> None:
         """Know that an entity was named just now."""
-        self.nearby.append(entity_id)
+        root = self.root(entity_id)
+        self.nearby.pop(root, None)
+        self.nearby[root] = None
 
     def root(self, entity_id: UUID) -> UUID:
         """The entity that stands for all that are the same."""
-        return next(iter(self.kin.get(entity_id, (entity_id,))))
+        return next(iter(self._kin.get(entity_id, (entity_id,))))
 
-    def called(self, key: str, type: EntityType) -> list[Named]:
+    def called(self, key: str, type: EntityType) -> Sequence[Named]:
         """Entities of a type with exactly this name."""
-        return [each for each in self.entities if each.key == key and each.type == type.value]
+        return self._called.get((type.value, key), ())
 
-    def in_full(self, key: str, type: EntityType) -> list[Named]:
+    def in_full(self, key: str, type: EntityType) -> Sequence[Named]:
         """People whose whole name begins or ends with this one word."""
-        if type is not EntityType.PERSON or " " in key:
-            return []
-        return [
-            each
-            for each in self.entities
-            if each.type == type.value and " " in each.key and key in (each.key.split(" ")[0], each.key.split(" ")[-1])
-        ]
+        return self._by_end.get(key, ()) if type is EntityType.PERSON and " " not in key else ()
+
+    def _take(self, named: Named) -> None:
+        self._called.setdefault((named.type, named.key), []).append(named)
+        self._names.add((named.id, named.key))
+        if named.type == EntityType.PERSON.value and " " in named.key:
+            words = named.key.split(" ")
+            for end in {words[0], words[-1]}:
+                self._by_end.setdefault(end, []).append(named)
 
 
 def choose(names: Names, key: str, type: EntityType, near: Mapping[UUID, float] | None = None) -> Choice:
     """Choose the entity that a name stands for. ``near`` are cosines of its context to theirs, where known."""
     exact = names.called(key, type)
     full = names.in_full(key, type)
-    nearby = {names.root(each) for each in names.nearby}
-    spoken_of = _families(names, (each for each in full if names.root(each.id) in nearby))
+    spoken_of = _families(names, (each for each in full if names.root(each.id) in names.nearby))
     if len(spoken_of) == 1:
         (root,) = spoken_of
         member = next((each.id for each in exact if names.root(each.id) == root), spoken_of[root])
@@ -82,9 +93,9 @@ def choose(names: Names, key: str, type: EntityType, near: Mapping[UUID, float] 
         return Choice(only)
     if not families:
         return Choice(None)
-    recent = [root for each in reversed(names.nearby) if (root := names.root(each)) in families]
-    if recent:
-        return Choice(families[recent[0]], 0.8)
+    recent = next((root for root in reversed(names.nearby) if root in families), None)
+    if recent is not None:
+        return Choice(families[recent], 0.8)
     by_context = _nearest(families, near or {})
     return Choice(by_context, 0.7) if by_context is not None else Choice(None, ambiguous=True)
 

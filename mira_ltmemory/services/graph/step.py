@@ -149,8 +149,7 @@ class _Writer:
         self._window = window
         self._prepared = prepared
         self._names = self._load()
-        self._rows: list[Journaled] = []
-        self._new: list[UUID] = []
+        self._rows: dict[UUID, Journaled] = {}
         self._by_key: dict[str, UUID] = {}
         self._counts: Counter[str] = Counter()
         self._timelines = Timelines(unit)
@@ -162,14 +161,21 @@ class _Writer:
         for said in sorted(self._prepared.said, key=self._told_at):
             self._relate(said)
         self._counts["ended_relations"] = self._timelines.ended
-        self._counts["mentions"] = self._unit.graph.add(row for row in self._rows if not isinstance(row, Source))
-        self._unit.passages.add_sources(row for row in self._rows if isinstance(row, Source))
-        self._unit.vectors.enqueue(Kind.ENTITY, self._new)
-        # Entities, names and relations are counted one by one: what remains are the mentions.
-        self._counts["mentions"] -= len(self._new) + self._counts.pop("names", 0) + self._counts["relations"]
-        self._counts["entities"] = len(self._new)
-        self._counts["refused_relations"] = self._prepared.refused
+        self._counts["entities"] = self._store(Entity)
+        self._store(EntityAlias)
+        self._counts["mentions"] = self._store(Mention)
+        self._counts["relations"] = self._store(Relation)
+        self._unit.passages.add_sources(row for row in self._rows.values() if isinstance(row, Source))
+        self._unit.vectors.enqueue(Kind.ENTITY, [row.id for row in self._rows.values() if isinstance(row, Entity)])
+        self._counts["refused_relations"] += self._prepared.refused
         return {name: number for name, number in self._counts.items() if number}
+
+    def _store(self, table: type[Journaled]) -> int:
+        """Store the rows of a table, those that are there already left alone; return how many came."""
+        return self._unit.graph.add(row for row in self._rows.values() if isinstance(row, table))
+
+    def _add(self, row: Journaled) -> None:
+        self._rows.setdefault(row.id, row)
 
     def _load(self) -> Names:
         found = [each for part in self._prepared.messages for each, _ in part.found]
@@ -186,7 +192,7 @@ class _Writer:
 
     def _mention(self, message: WindowMessage, found: Found, method: str) -> None:
         key = key_of(found.value)
-        if not key or len(found.value) > MAX_NAME_CHARS * 4:
+        if not key or max(len(key), len(found.value)) > MAX_NAME_CHARS * 4:
             return
         chosen = choose(self._names, key, found.type, self._near(message, key, found.type))
         if chosen.ambiguous:
@@ -196,8 +202,8 @@ class _Writer:
         self._names.note(entity_id)
         self._by_key[key] = entity_id
         for alias in self._prepared.aliases.get(key, ()):
-            self._alias(entity_id, alias, found.type, message)
-        self._rows.append(
+            self._alias(entity_id, alias, key_of(alias), found.type, message)
+        self._add(
             Mention(
                 user_id=self._unit.user_id,
                 id=uuid5(message.id, f"mention:{found.start}:{found.end}:{found.type.value}"),
@@ -232,7 +238,7 @@ class _Writer:
         where = "" if found.type not in NAMED else f":{message.id}:{found.start}"
         entity_id = uuid5(self._unit.user_id, f"entity:{found.type.value}:{key}{where}")
         name = found.value[:MAX_NAME_CHARS]
-        self._rows += [
+        self._add(
             Entity(
                 user_id=self._unit.user_id,
                 id=entity_id,
@@ -242,17 +248,16 @@ class _Writer:
                 name=name,
                 content=name,
                 content_hash=content_hash(name),
-            ),
-        ]
-        self._new.append(entity_id)
-        self._alias(entity_id, name, found.type, message)
+            )
+        )
+        # A name is compared as a whole, however it is shown.
+        self._alias(entity_id, name, key, found.type, message)
         return entity_id
 
-    def _alias(self, entity_id: UUID, alias: str, type: EntityType, message: WindowMessage) -> None:
-        key = key_of(alias)
-        if any(each.id == entity_id and each.key == key for each in self._names.entities):
+    def _alias(self, entity_id: UUID, alias: str, key: str, type: EntityType, message: WindowMessage) -> None:
+        if self._names.has(entity_id, key):
             return
-        self._rows.append(
+        self._add(
             EntityAlias(
                 user_id=self._unit.user_id,
                 id=uuid5(entity_id, f"alias:{key}"),
@@ -263,7 +268,6 @@ class _Writer:
                 key=key,
             )
         )
-        self._counts["names"] += 1
         self._names.add(entity_id, type.value, alias, key)
 
     def _relate(self, said: Said) -> None:
@@ -273,7 +277,7 @@ class _Writer:
             return
         named = f"relation:{subject}:{said.predicate}:{object_}:{said.valid_from or ''}"
         relation_id, until = uuid5(self._unit.user_id, named), None
-        known = self._unit.graph.has_relation(relation_id) or any(row.id == relation_id for row in self._rows)
+        known = relation_id in self._rows or self._unit.graph.has_relation(relation_id)
         one = said.predicate in ONE_AT_A_TIME
         if one:
             at = self._told_at(said)
@@ -300,10 +304,9 @@ class _Writer:
             confidence=said.confidence,
             inferred=False,
         )
-        self._rows.append(relation)
+        self._add(relation)
         if one:
             self._timelines.add(relation, said.message_id, at)
-        self._counts["relations"] += 1
         self._evidence(relation_id, said)
 
     def _told_at(self, said: Said) -> datetime:
@@ -314,9 +317,9 @@ class _Writer:
         link = uuid5(relation_id, f"relation from {said.message_id}")
         message = self._window.message(said.message_id)
         known = self._unit.passages.sources_of(Kind.RELATION, relation_id)
-        if said.message_id in known or any(row.id == link for row in self._rows):
+        if said.message_id in known:
             return
-        self._rows.append(
+        self._add(
             Source(
                 user_id=self._unit.user_id,
                 id=link,
