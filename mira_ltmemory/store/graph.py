@@ -136,7 +136,8 @@ FROM ltmemory.relations r WHERE r.user_id = :user_id AND r.inferred
 
 _SAID = """
 SELECT id, subject_id, predicate, object_id, confidence FROM ltmemory.relations
-WHERE user_id = :user_id AND NOT inferred AND (valid_until IS NULL OR valid_until > :now) ORDER BY id LIMIT :limit
+WHERE user_id = :user_id AND NOT inferred AND (valid_from IS NULL OR valid_from <= :now)
+    AND (valid_until IS NULL OR valid_until > :now) ORDER BY id LIMIT :limit
 """
 
 

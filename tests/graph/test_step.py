@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from counting import calls_of
-from doubles import ListedLLM
+from doubles import FixedClock, ListedLLM
 from graphing import BY_JOB, BY_USER, process, say, talk, view
 
 from mira_ltmemory.composition import MemoryManager
@@ -59,6 +59,7 @@ def test_a_long_link_is_one_entity_however_often_it_is_named(memory: MemoryManag
     counts = process(memory, say(memory, f"See {links[0]} and again {links[0]} but not {links[1]} please."))[1]
     assert counts == {"entities": 2, "mentions": 3}, "they differ behind what is shown of them"
     assert process(memory, say(memory, f"Once more: {links[0]}"))[1] == {"mentions": 1}
+    assert len(memory.graph.lookup(links[0][:120]).candidates) == 2, "as it is shown"
 
 
 def test_a_name_that_is_known_already_does_not_hide_a_mention_in_the_counts(memory: MemoryManager) -> None:
@@ -107,6 +108,18 @@ def test_an_inferred_relation_follows_from_what_says_it_now(memory: MemoryManage
     talk(memory, "Anna Berg is married to Tom Reed.")
     assert infer(memory).counts == {"inferred": 0, "removed": 0, "changed": 1, "known": 1}
     assert premise() != first, "the first marriage ended"
+
+
+def test_nothing_is_inferred_from_what_is_yet_to_be(memory: MemoryManager, clock: FixedClock) -> None:
+    said = {"subject": "Anna Berg", "predicate": "manages", "object": "Tom Reed", "message": 1, "since": "2025-07-01"}
+    entities = [{"name": name, "type": "person", "message": 1} for name in ("Anna Berg", "Tom Reed")]
+    answer = {"entities": entities, "relations": [{**said, "quote": "Anna Berg manages Tom Reed"}]}
+    process(memory, say(memory, "From July on Anna Berg manages Tom Reed."), llm=ListedLLM([json.dumps(answer)]))
+    infer(memory)
+    assert inferred(memory) == []
+    clock.advance(days=90)
+    infer(memory)
+    assert [predicate for predicate, _ in inferred(memory)] == ["reports_to"]
 
 
 def test_a_text_that_is_a_list_of_names_says_nothing_of_who_belongs_together(memory: MemoryManager) -> None:

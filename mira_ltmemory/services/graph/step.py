@@ -250,8 +250,9 @@ class _Writer:
                 content_hash=content_hash(name),
             )
         )
-        # A name is compared as a whole, however it is shown.
-        self._alias(entity_id, name, key, found.type, message)
+        # A long one is told apart by all of it, and looked up by what is shown of it.
+        for each in dict.fromkeys((key, key_of(name))):
+            self._alias(entity_id, name, each, found.type, message)
         return entity_id
 
     def _alias(self, entity_id: UUID, alias: str, key: str, type: EntityType, message: WindowMessage) -> None:
