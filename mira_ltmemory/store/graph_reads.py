@@ -120,9 +120,9 @@ SELECT m.entity_id, m.said_at, m.source_id FROM {mentions} m WHERE m.user_id = :
 ORDER BY m.said_at DESC, m.id LIMIT :limit
 """
 
-# How often two are spoken of in the same text; pairs of the newest mentions only, and none of a text that is a list of
-# names: it does not say that they have to do with each other, and its pairs are the square of it.
-_TOGETHER = """
+# Who is spoken of in the same text: the newest mentions only, and no text that is a list of names: it does not say that
+# they have to do with each other, and its pairs are the square of it.
+_TEXTS = """
 WITH lately AS (
     SELECT m.entity_id, m.source_id FROM {mentions} m
     JOIN {entities} e ON e.user_id = m.user_id AND e.id = m.entity_id
@@ -132,12 +132,16 @@ WITH lately AS (
     SELECT DISTINCT entity_id, source_id FROM lately
 ), texts AS (
     SELECT source_id FROM spoken GROUP BY source_id HAVING count(*) BETWEEN 2 AND :most
-)
+)"""
+_TOGETHER = f"""{_TEXTS}
 SELECT a.entity_id AS a, b.entity_id AS b, count(*) AS times FROM texts t
 JOIN spoken a ON a.source_id = t.source_id
 JOIN spoken b ON b.source_id = t.source_id AND a.entity_id < b.entity_id
 GROUP BY a.entity_id, b.entity_id HAVING count(*) >= :least
 ORDER BY times DESC, a, b LIMIT :limit
+"""
+_IN_ONE_TEXT = f"""{_TEXTS}
+SELECT array_agg(s.entity_id) AS ids FROM texts t JOIN spoken s ON s.source_id = t.source_id GROUP BY t.source_id
 """
 
 _EDGES = """
@@ -311,6 +315,11 @@ class GraphReads(Rows):
             _TOGETHER, None, types=list(types), least=least, newest=newest, most=MOST_TOGETHER, limit=limit
         )
         return [Together(row.a, row.b, row.times) for row in rows]
+
+    def in_one_text(self, types: Sequence[str], *, newest: int = 20_000) -> list[frozenset[UUID]]:
+        """The entities of these types that each text speaks of, two or more, of the newest mentions; no lists."""
+        rows = self._ask(_IN_ONE_TEXT, None, types=list(types), newest=newest, most=MOST_TOGETHER)
+        return [frozenset(row.ids) for row in rows]
 
     def edges(self, now: datetime, *, inferred: bool) -> list[tuple[UUID, UUID, str, float, bool]]:
         """Relations that hold: subject, object, predicate, confidence, and whether it is inferred."""

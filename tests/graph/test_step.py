@@ -122,6 +122,19 @@ def test_nothing_is_inferred_from_what_is_yet_to_be(memory: MemoryManager, clock
     assert [predicate for predicate, _ in inferred(memory)] == ["reports_to"]
 
 
+def test_a_text_counts_once_by_however_many_names_it_speaks_of_two(memory: MemoryManager) -> None:
+    talk(memory, "Anna Berg called.")
+    talk(memory, "Hannah Holm called.")
+    ids = [view(memory, name).brief.id for name in ("Anna Berg", "Hannah Holm")]
+    memory.entity_merges.merge(ids[1], ids[0], "she married")
+    talk(memory, *["Anna Berg, or Hannah Holm, met Tom Reed."] * 2)
+    infer(memory)
+    assert inferred(memory) == [], "two texts, not four"
+    talk(memory, "Hannah Holm met Tom Reed.")
+    infer(memory)
+    assert inferred(memory) == [("mentioned_with", 0.3)]
+
+
 def test_a_text_that_is_a_list_of_names_says_nothing_of_who_belongs_together(memory: MemoryManager) -> None:
     listed = " ".join(f"My friend Anna Berg{letter}{more} called." for letter in "abcdefgh" for more in "abcdefgh")
     assert listed.count("friend") > MOST_TOGETHER

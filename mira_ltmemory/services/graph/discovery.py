@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from types import MappingProxyType
 from uuid import UUID, uuid5
 
@@ -161,19 +163,18 @@ class _Work:
 
 def _wanted(unit: SqlUnitOfWork, clock: Clock) -> dict[UUID, Inferred]:
     rows = unit.graph.said(clock.now())
-    pairs = unit.graph_reads.together([each.value for each in NAMED], least=1)
+    texts = unit.graph_reads.in_one_text([each.value for each in NAMED])
     ids = {each for row in rows for each in (row.subject_id, row.object_id)}
-    families = families_of(unit, ids | {each for pair in pairs for each in (pair.a, pair.b)}, None)
+    families = families_of(unit, ids.union(*texts), None)
     of = {member: root for root, members in families.items() for member in members}
     said = [
         Premise(row.id, of[row.subject_id], row.predicate, of[row.object_id], row.confidence)
         for row in rows
         if of[row.subject_id] != of[row.object_id]
     ]
-    together: dict[tuple[UUID, UUID], int] = {}
-    for pair in pairs:
-        key = (min(of[pair.a], of[pair.b]), max(of[pair.a], of[pair.b]))
-        together[key] = together.get(key, 0) + pair.times
+    together: Counter[tuple[UUID, UUID]] = Counter()
+    for text in texts:  # each once, by however many names it speaks of the two
+        together.update(combinations(sorted({of[each] for each in text}), 2))
     return {
         uuid5(unit.user_id, f"inferred:{one.rule}:{one.subject}:{one.predicate}:{one.object}"): one
         for one in infer(said, together)
