@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import regex
-import snowballstemmer
+
+from mira_ltmemory.store.stemming import english_stemmer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -150,5 +151,5 @@ def _stem(word: str) -> str:
     return stem
 
 
-_STEMMER = snowballstemmer.stemmer("english")
+_STEMMER = english_stemmer()
 _STEMMING = Lock()
