@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from pathlib import Path
 
@@ -14,17 +15,15 @@ from mira_ltmemory.bench.places import kept_memory
 from mira_ltmemory.cli.app import app
 from mira_ltmemory.composition import MemoryManager
 from mira_ltmemory.errors import InvalidArgument
-from mira_ltmemory.protocols import Filter, Kind
-from mira_ltmemory.services.search import Searcher
+from mira_ltmemory.protocols import Kind
 
 
 def test_every_message_is_stored_with_words_and_vector_beside_the_rows_that_were_there(memory: MemoryManager) -> None:
     bench.fill(memory, 450)
     with memory.store.read() as unit:
         assert unit.messages.totals()[:2] == (3, 450)
-        some = unit.messages.execute("SELECT content FROM ltmemory.messages WHERE user_id = :user_id LIMIT 3").all()
-    words = Searcher(memory.store, None)
-    assert all(words.search(Kind.MESSAGE, row.content, Filter(), 1).hits[0].content == row.content for row in some)
+        words = unit.canaries.words(Kind.MESSAGE, 50, random.Random(1), whole=True)
+    assert words.checked >= 40 and words.wrong == 0
     measured = bench.measure(memory, 70, ["short"], warm=3) | bench.measure(memory, 2, ["long"], warm=1)
     batches = {"short": 2, "long": 1}
     assert {kind: each.messages for kind, each in measured.items()} == {"short": 70, "long": 2}
