@@ -118,12 +118,10 @@ class Doctor:
 
     def _recall(self, states: list[IndexState], sample: int, chance: random.Random) -> list[Finding]:
         """What searches by meaning find of a few rows; looked at more closely, and mended, where that is too little."""
-        found = [each for kind in _KINDS for each in self._vectors(kind, states, sample, chance)]
-        if all(each.right for each in found):
-            return found
-        found = [each for kind in _KINDS for each in self._vectors(kind, states, _CLOSER, chance)]
-        if all(each.right for each in found):
-            return found
+        for asked in (sample, _CLOSER):
+            found = [each for kind in _KINDS for each in self._vectors(kind, states, asked, chance)]
+            if all(each.right for each in found):
+                return found
         self._tune()
         states = IndexUpkeep(self._store.database).states()
         return [each for kind in _KINDS for each in self._vectors(kind, states, _CLOSER, chance)]

@@ -7,10 +7,7 @@ from collections.abc import Iterator
 
 import regex
 
-from mira_ltmemory.services.text import UNSPACED
-
-DENSE = rf"{UNSPACED}\p{{Hangul}}"
-"""Letters that may stand beside a word without being a part of it, for a character class."""
+from mira_ltmemory.store.analysis import DENSE
 
 _TYPED = str.maketrans(
     dict.fromkeys("’‘ʼ`´′", "'") | dict.fromkeys("“”„«»″「」『』", '"') | dict.fromkeys("‐‑–—−―", "-") | {"…": "..."}

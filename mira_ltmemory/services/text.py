@@ -7,12 +7,10 @@ import re
 import regex
 
 from mira_ltmemory.errors import InvalidArgument, OverLimit
+from mira_ltmemory.store.analysis import UNSPACED
 from mira_ltmemory.store.storable import UNSTORABLE, escape, storable
 
 __all__ = ["cut", "folded", "one_spaced", "parts_of", "require_text", "storable", "word_count"]
-
-UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー"
-"""Letters of scripts that put no blanks between words, for a character class."""
 
 _SPACE = re.compile(r"\s+")
 _WORD = regex.compile(rf"[{UNSPACED}]|[^\s{UNSPACED}]+")

@@ -45,10 +45,15 @@ _MAX_QUERY_TERMS = 64
 _MAX_QUERY_CHARS = 4_000
 
 _ASCII_WORD = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*")
-_DENSE = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー"
+UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー"
+"""Letters of scripts that put no blanks between words, for a character class."""
+
+DENSE = rf"{UNSPACED}\p{{Hangul}}"
+"""Letters that may stand beside a word without being a part of it, for a character class."""
+
 _WORD = regex.compile(
-    rf"(?P<emoji>\p{{RI}}{{2}}|\p{{Extended_Pictographic}})|(?P<dense>[{_DENSE}][{_DENSE}\p{{M}}]*)"
-    rf"|[[\p{{L}}\p{{N}}]--[{_DENSE}]][[\p{{L}}\p{{N}}\p{{M}}]--[{_DENSE}]]*(?:'[[\p{{L}}\p{{N}}\p{{M}}]--[{_DENSE}]]+)*",
+    rf"(?P<emoji>\p{{RI}}{{2}}|\p{{Extended_Pictographic}})|(?P<dense>[{DENSE}][{DENSE}\p{{M}}]*)"
+    rf"|[[\p{{L}}\p{{N}}]--[{DENSE}]][[\p{{L}}\p{{N}}\p{{M}}]--[{DENSE}]]*(?:'[[\p{{L}}\p{{N}}\p{{M}}]--[{DENSE}]]+)*",
     regex.VERSION1,
 )
 _HAN = regex.compile(r"\p{Han}")

@@ -15,8 +15,9 @@ from mira_ltmemory.services.asking import ask
 from mira_ltmemory.services.batch.window import Window, WindowMessage
 from mira_ltmemory.services.graph.extract import EntityType, Found
 from mira_ltmemory.services.graph.keys import key_of
-from mira_ltmemory.services.quotes import DENSE, flat, spans
+from mira_ltmemory.services.quotes import flat, spans
 from mira_ltmemory.services.text import cut
+from mira_ltmemory.store.analysis import DENSE
 from mira_ltmemory.templates import render
 
 MAX_ENTITIES = 60

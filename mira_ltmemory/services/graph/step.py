@@ -30,7 +30,8 @@ from mira_ltmemory.services.graph.keys import key_of
 from mira_ltmemory.services.graph.resolve import Names, choose
 from mira_ltmemory.services.graph.said import ModelAnswer, Said, ask_model
 from mira_ltmemory.services.graph.timelines import ONE_AT_A_TIME, Timelines
-from mira_ltmemory.services.text import UNSPACED, word_count
+from mira_ltmemory.services.text import word_count
+from mira_ltmemory.store.analysis import UNSPACED
 from mira_ltmemory.store.graph import Named
 from mira_ltmemory.store.models import Entity, EntityAlias, Journaled, Mention, Relation, Source, content_hash
 from mira_ltmemory.store.unit_of_work import SqlUnitOfWork, Store

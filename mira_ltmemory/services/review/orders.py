@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import regex
 
+from mira_ltmemory.store.analysis import DENSE
+
 _APART = 40
 """Characters that may stand between what is to be done and what it is to be done to."""
 
@@ -45,7 +47,7 @@ _MEMORY = (
 _VERB_LAST = frozenset({1, 10, 11, 12, 13, 15})
 """Which of these languages often name first what is called off: German, Turkish, Chinese, Japanese, Korean, Hindi."""
 
-_UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]")
+_UNSPACED = regex.compile(rf"[{DENSE}]")
 
 
 def _words(words: str) -> str:
