@@ -25,6 +25,8 @@ _T = TypeVar("_T")
 _PROJECTION = Path(__file__).parents[1] / "onnx" / "token_projection.onnx"
 _ADVICE = "TRANSFORMERS_NO_ADVISORY_WARNINGS"
 _NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
+_OLDEST = (1, 25)
+"""Earlier releases of onnxruntime run the shipped model's attention on the wrong axes: without an error."""
 
 
 class Runtime:
@@ -123,12 +125,24 @@ def load_onnxruntime() -> Any:
     Since 1.29 its official builds write a device id and a store of events to the user's cache as soon as they are
     imported, and upload models' names, errors and run times to Microsoft. The variable has to be set by then; where
     the host has imported it before us, the call still stops what is not sent yet. See its docs/Privacy.md.
+    Raises ``EmbeddingError`` where it is too old: nothing may be written with the wrong vectors.
     """
     os.environ[_NO_TELEMETRY] = "1"
     import onnxruntime
 
+    check_release(onnxruntime.__version__)
     onnxruntime.disable_telemetry_events()
     return onnxruntime
+
+
+def check_release(version: str) -> None:
+    """Raise ``EmbeddingError`` where this onnxruntime is older than what the shipped model needs."""
+    if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST:
+        oldest = ".".join(map(str, _OLDEST))
+        raise EmbeddingError(
+            f"onnxruntime {version} is installed, which gives wrong vectors; at least {oldest} is needed: "
+            f"pip install 'onnxruntime>={oldest}'."
+        )
 
 
 def load_session(model_path: Path) -> Any:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import mira_ltmemory
 from mira_ltmemory.embedding.onnx import OnnxEmbedder
-from mira_ltmemory.embedding.runtime import clips_sums
+from mira_ltmemory.embedding.runtime import check_release, clips_sums
 from mira_ltmemory.errors import EmbeddingError
 
 FOLDER = Path(mira_ltmemory.__file__).parent / "onnx"
@@ -24,7 +24,10 @@ FOLDER = Path(mira_ltmemory.__file__).parent / "onnx"
 def test_vectors_are_those_of_the_published_fp32_model(embedder: OnnxEmbedder) -> None:
     reference = json.loads((FOLDER / "reference_vectors.json").read_text("utf-8"))
     texts, wanted = list(reference["vectors"]), np.array(list(reference["vectors"].values()))
-    assert np.sum(embedder.embed(texts) * wanted, axis=1).min() >= 0.995
+    assert "Yes, please!" in texts  # exclamations and other scripts reach farther than sentences
+    near = np.sum(embedder.embed(texts) * wanted, axis=1)
+    assert near.min() >= 0.99
+    assert near.mean() >= 0.997
 
 
 def test_the_model_file_is_the_one_that_the_manifest_names(embedder: OnnxEmbedder) -> None:
@@ -152,14 +155,21 @@ def test_an_older_folder_without_tokenizer_json_is_read_by_transformers(tmp_path
     assert float(older.embed([text])[0] @ embedder.embed([text])[0]) > 0.9999
 
 
-def test_the_shipped_model_ignores_padding(embedder: OnnxEmbedder) -> None:
-    """Other programs may pad: both branches of the graph give the same but for rounding."""
-    session, states = embedder._runtime().session, embedder._runtime().run([[101, 3899, 2003, 6680, 102]])
-    ids = np.array([[101, 3899, 2003, 6680, 102, 0, 0]])
-    padded = {"input_ids": ids, "attention_mask": (ids > 0).astype(np.int64), "token_type_ids": np.zeros_like(ids)}
-    masked = session.run(None, padded)[0][:, :5].mean(axis=1)[0]
-    plain = states.mean(axis=1)[0]
-    assert float(masked @ plain / np.linalg.norm(masked) / np.linalg.norm(plain)) > 0.999
+def test_a_text_has_the_same_vector_to_the_last_bit_whatever_is_beside_it(embedder: OnnxEmbedder) -> None:
+    texts = [f"{who} {did}." for who in ("She", "Tom", "Nobody") for did in ("slept", "left", "sang", "won 3-1")]
+    alone = np.vstack([embedder.embed([text]) for text in texts])
+    assert np.array_equal(embedder.embed(texts), alone)
+
+
+@pytest.mark.parametrize(
+    ("version", "old"), [("1.24.4", True), ("1.9.0", True), ("1.25.0", False), ("2.0.0rc1", False)]
+)
+def test_an_onnxruntime_that_gives_other_vectors_is_refused(version: str, old: bool) -> None:
+    if not old:
+        check_release(version)
+        return
+    with pytest.raises(EmbeddingError, match=r"onnxruntime>=1\.25"):
+        check_release(version)
 
 
 @pytest.mark.parametrize(
