@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -294,8 +295,12 @@ class MemoryManager:
         return self.recall.capture(messages, change, progress, as_run=True)
 
     def process_pending(self, progress: Progress = no_progress) -> int:
-        """Embed every text that waits for its vector, and return how many were."""
-        return self.embeddings.process_pending(progress)
+        """Embed every text that waits for its vector, and return how many were; pack words while the model works."""
+        with ThreadPoolExecutor(1, thread_name_prefix="ltmemory-words") as beside:
+            packing = beside.submit(self.recall.pack_words_early)
+            done = self.embeddings.process_pending(progress)
+            packing.result()
+        return done
 
     def record_problem(self, subject: str, text: str) -> None:
         """Show a problem in the prompt's memory status."""

@@ -35,8 +35,8 @@ logger = logging.getLogger(__name__)
 
 PROBLEM = "search by meaning"
 
-_PART_TEXTS, _PART_CHARS = 32, 16_000
-"""Texts, or characters, that are embedded while those before are stored."""
+_PART_TEXTS, _PART_CHARS = 16, 24_000
+"""Texts, or characters, that are embedded while those before are stored: few, since the last are stored after all."""
 
 
 class Embedded(NamedTuple):
@@ -164,21 +164,30 @@ class EmbeddingService:
 
     def embed_now(self, texts: Sequence[str]) -> Embedded | None:
         """Return the vectors of texts, or none where the model cannot be used."""
+        return self._noted(self._tried(texts))
+
+    def _tried(self, texts: Sequence[str]) -> Embedded | EmbeddingError | None:
         in_use = self._in_use
         if in_use is None:
             return None
         try:
-            embedded = self._one(in_use, texts[0]) if len(texts) == 1 else self._some(in_use, texts)
+            return self._one(in_use, texts[0]) if len(texts) == 1 else self._some(in_use, texts)
         except EmbeddingError as error:
-            self._problems.set(PROBLEM, f"off: {error}")
+            return error
+
+    def _noted(self, made: Embedded | EmbeddingError | None) -> Embedded | None:
+        """What was made; a failure is shown in the status, until something is made again."""
+        if isinstance(made, EmbeddingError):
+            self._problems.set(PROBLEM, f"off: {made}")
             return None
-        self._problems.clear(PROBLEM)
-        return embedded
+        if made is not None:
+            self._problems.clear(PROBLEM)
+        return made
 
     def process_pending(self, progress: Progress = no_progress) -> int:
         """Embed every text that waits, and return how many were; stops early where the model fails.
 
-        Each part is stored on its own while the model works on the next, so a run that is killed loses two parts of
+        Each part is stored on its own while the model works on the next, so a run that is killed loses some parts of
         work and no text. Raises ``StoreError``.
         """
         self.cache.save()
@@ -201,16 +210,28 @@ class EmbeddingService:
         """Embed texts part by part, each stored by a thread of its own; how many each part was, once it is stored."""
         running = deque[tuple[int, Future[None]]]()
         with ThreadPoolExecutor(1, thread_name_prefix="ltmemory-store") as writer:
-            for part in _parts(waiting):
-                # No connection is held while the model works.
-                embedded = self.embed_now([item.content for item in part])
-                if embedded is None:
-                    break
+            for part, embedded in self._embedded(waiting):
                 running.append((len(part), writer.submit(self._keep, part, embedded)))
-                if len(running) > 1:
+                if len(running) > 2:
                     yield _finish(running)
             while running:
                 yield _finish(running)
+
+    def _embedded(self, waiting: Sequence[PendingText]) -> Iterator[tuple[Sequence[PendingText], Embedded]]:
+        """Parts with their vectors; while the model works on one, the next is tokenised. Ends where the model fails."""
+        parts = deque(_parts(waiting))
+        running = deque[tuple[Sequence[PendingText], Future[Embedded | EmbeddingError | None]]]()
+        self._store.rest()  # no transaction is held while the model works
+        with ThreadPoolExecutor(2, thread_name_prefix="ltmemory-parts") as ahead:
+            while parts or running:
+                while parts and len(running) < 2:
+                    part = parts.popleft()
+                    running.append((part, ahead.submit(self._tried, [item.content for item in part])))
+                done, made = running.popleft()
+                embedded = self._noted(made.result())
+                if embedded is None:
+                    return
+                yield done, embedded
 
     def _keep(self, part: Sequence[PendingText], embedded: Embedded) -> None:
         with self._store.upkeep() as unit:
@@ -263,10 +284,13 @@ class EmbeddingService:
 
 
 def _parts(texts: Sequence[PendingText]) -> Iterator[list[PendingText]]:
-    """Texts that are embedded and stored at once: many short ones, or few long ones."""
+    """Texts that are embedded and stored at once: many short ones, or few long ones.
+
+    The shortest first: texts of the same length run together, and few are left to store when the last are embedded.
+    """
     part: list[PendingText] = []
     chars = 0
-    for item in texts:
+    for item in sorted(texts, key=lambda item: len(item.content)):
         part.append(item)
         chars += len(item.content)
         if len(part) == _PART_TEXTS or chars >= _PART_CHARS:

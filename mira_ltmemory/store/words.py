@@ -34,6 +34,9 @@ COLD_NUMBERS = {Kind.MESSAGE: 3, Kind.PASSAGE: 4}
 PACK_AFTER = 1024
 """Fresh documents that every search reads at most, and a few of the batch that brings them over."""
 
+PACK_EARLY = 768
+"""With more, whoever has time to do it packs, so that no one who stores a message has to."""
+
 _KEY = "user_id = :user_id AND kind = :kind"
 _BLOCK_BYTES = BLOCK * POSTING.itemsize
 
@@ -211,6 +214,13 @@ class WordRows(Rows):
             self._append(number, _inverted(fresh))
         self.execute(f"UPDATE ltmemory.word_totals SET packed = next_document - 1 WHERE {_KEY}", kind=number)
         return len(fresh)
+
+    def pack_early(self, kind: Kind) -> int:
+        """`pack`, where a writer would have to soon."""
+        fresh = self.execute(
+            f"SELECT next_document - 1 - packed FROM ltmemory.word_totals WHERE {_KEY}", kind=_number(kind, False)
+        ).scalar()
+        return self.pack(kind) if (fresh or 0) > PACK_EARLY else 0
 
     def rebuild(self, kind: Kind) -> int:
         """Make the indexes of all rows of a kind anew from their texts; tell how many."""

@@ -114,12 +114,13 @@ def test_users_share_no_cached_text(memory: MemoryManager) -> None:
 
 def test_parts_are_stored_until_the_model_fails_and_the_rest_waits(store: Store, counting: Counting) -> None:
     ids = [uuid.uuid4() for _ in range(100)]
+    texts = ["word" * (number + 1) for number in range(100)]  # the shortest are taken first
     with store.write(Change(Actor.SYSTEM, "test")) as unit:
         change = unit.change_set_id
         unit.passages.add(
             [
-                Passage(user_id=store.user_id, id=id, change_set_id=change, origin="user", content=f"word{number}",
-                        content_hash=content_hash(f"word{number}"), said_at=store.clock.now())
+                Passage(user_id=store.user_id, id=id, change_set_id=change, origin="user", content=texts[number],
+                        content_hash=content_hash(texts[number]), said_at=store.clock.now())
                 for number, id in enumerate(ids)
             ]
         )  # fmt: skip
@@ -127,22 +128,22 @@ def test_parts_are_stored_until_the_model_fails_and_the_rest_waits(store: Store,
     inner = counting.inner.embed
     told: list[tuple[int, int]] = []
 
-    def embed(texts: Sequence[str]) -> Vectors:
-        if len(counting.asked) > 90:
+    def embed(part: Sequence[str]) -> Vectors:
+        if texts[90] in part:
             raise EmbeddingError("broken")
-        return inner(texts)
+        return inner(part)
 
     counting.inner.embed = embed  # type: ignore[method-assign]
     embeddings = EmbeddingService(
         store, counting, lambda model: register_model(store.database, model), Problems(), batch_size=32
     )
-    assert embeddings.process_pending(lambda what, done, total: told.append((done, total))) == 64
-    assert told == [(32, 100), (64, 100)]
+    assert embeddings.process_pending(lambda what, done, total: told.append((done, total))) == 80
+    assert told == [(done, 100) for done in (16, 32, 48, 64, 80)]
     with store.read() as unit:
-        assert (unit.vectors.count(), unit.vectors.pending_count()) == (64, 36)
+        assert (unit.vectors.count(), unit.vectors.pending_count()) == (80, 20)
     counting.inner.embed = inner  # type: ignore[method-assign]
-    assert embeddings.process_pending() == 36
-    expected = {id: inner([f"word{number}"])[0] for number, id in enumerate(ids)}
+    assert embeddings.process_pending() == 20
+    expected = {id: inner([texts[number]])[0] for number, id in enumerate(ids)}
     with store.read() as unit:
         found = unit.vectors.execute("SELECT row_id, embedding FROM ltmemory.vectors WHERE user_id = :user_id").all()
     assert len(found) == 100

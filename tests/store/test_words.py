@@ -155,6 +155,17 @@ def test_many_fresh_documents_are_packed_by_the_insert(store: Store, monkeypatch
         assert unit.words.read(Kind.MESSAGE, [term_of("river")], 100).corpus.frequencies[term_of("river")] == 16
 
 
+def test_words_are_packed_early_by_who_has_time(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words_module, "PACK_EARLY", 5)
+    with store.write(CHANGE) as unit:
+        assert unit.words.pack_early(Kind.MESSAGE) == 0, "nothing was ever indexed"
+        unit.words.add(Kind.MESSAGE, [(uuid.uuid4(), "river") for _ in range(5)])
+        assert unit.words.pack_early(Kind.MESSAGE) == 0
+        unit.words.add(Kind.MESSAGE, [(uuid.uuid4(), "river")])
+        assert unit.words.pack_early(Kind.MESSAGE) == 6
+        assert unit.words.fresh_count(Kind.MESSAGE) == 0
+
+
 def test_indexing_a_row_twice_is_refused_and_changes_nothing(store: Store) -> None:
     row = uuid.uuid4()
     with store.write(CHANGE) as unit:
