@@ -1,4 +1,4 @@
-"""Build the bundled sentence embedder: all-MiniLM-L6-v2 as a dynamic-int8 ONNX model with its tokenizer.
+"""Build the bundled sentence embedder: all-MiniLM-L6-v2 as an int8 ONNX model with its tokenizer.
 
     python onnx/build_model.py [--weights DIR] [--out DIR] [--check]
 

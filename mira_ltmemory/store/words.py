@@ -217,10 +217,7 @@ class WordRows(Rows):
 
     def pack_early(self, kind: Kind) -> int:
         """`pack`, where a writer would have to soon."""
-        fresh = self.execute(
-            f"SELECT next_document - 1 - packed FROM ltmemory.word_totals WHERE {_KEY}", kind=_number(kind, False)
-        ).scalar()
-        return self.pack(kind) if (fresh or 0) > PACK_EARLY else 0
+        return self.pack(kind) if self.fresh_count(kind) > PACK_EARLY else 0
 
     def rebuild(self, kind: Kind) -> int:
         """Make the indexes of all rows of a kind anew from their texts; tell how many."""

@@ -24,8 +24,9 @@ FOLDER = Path(mira_ltmemory.__file__).parent / "onnx"
 def test_vectors_are_those_of_the_published_fp32_model(embedder: OnnxEmbedder) -> None:
     reference = json.loads((FOLDER / "reference_vectors.json").read_text("utf-8"))
     texts, wanted = list(reference["vectors"]), np.array(list(reference["vectors"].values()))
-    assert "Yes, please!" in texts  # exclamations and other scripts reach farther than sentences
     near = np.sum(embedder.embed(texts) * wanted, axis=1)
+    sentences = texts.index("Yes, please!")  # from there on exclamations, code and other scripts, which reach farther
+    assert near[:sentences].min() >= 0.995
     assert near.min() >= 0.99
     assert near.mean() >= 0.997
 
