@@ -275,6 +275,7 @@ class ColdRows(Rows):
             lengths=np.array([row.length or 0 for row in rows], dtype=np.float64),
             previous=np.full(len(rows), -1, dtype=np.int64),
             next=np.full(len(rows), -1, dtype=np.int64),
+            first=np.zeros(len(rows), dtype=bool),
             total=total,
             exact=exact,
             unread=tuple(unread),

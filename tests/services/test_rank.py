@@ -118,6 +118,53 @@ def test_times_and_names_count_where_they_are_asked_for() -> None:
     assert of("time_told", found) == of("name_told", found) == [0, 0, 0]
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("We went camping two weekends ago!", True),
+        ("Yesterday I took the kids to the museum", True),
+        ("I ran a race last Sat.", True),
+        ("I've been painting lately", True),
+        ("It was hard the past few months", True),
+        ("My dragon got away", False),  # "ago" inside of a word
+        ("That lasts a lifetime, and the last page is the best", False),
+        ("We walked past the house", False),
+        ("I will go tomorrow", False),
+    ],
+)
+def test_what_happened_is_told_with_its_time(text: str, told: bool) -> None:
+    assert of("happened", candidates(candidate(text, role="user"))) == [told]
+    assert of("happened", candidates(candidate(text))) == [0]  # a passage
+
+
+def test_who_begins_a_talk_brings_news() -> None:
+    day = candidates(*(candidate(hours=hours) for hours in (0, 0, 0, 0, 0, 9, 9)))
+    assert of("opening", day) == [1, 0.75, 0.5, 0.25, 0, 1, 0.75]
+    assert of("opening", candidates(candidate(), candidate(hours=9), linked=False)) == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "standing"),
+    [
+        ("Always answer in French.", True),
+        ("Thanks! Please never suggest fish.", True),
+        ("From now on, call me Sam", True),
+        ("Use metric units whenever I ask about recipes", True),
+        ("remember that I am allergic to nuts", True),
+        ("You should always cite the source", True),
+        ("Always wanted to see it. Never been there, never mind.", False),
+        ("I always run in the morning", False),
+        ("She never came back", False),
+        ("Do you remember that film?", False),
+    ],
+)
+def test_an_instruction_counts_for_what_is_near_its_subject(text: str, standing: bool) -> None:
+    rows = candidate(text, role="user"), candidate(text, role="user"), candidate(text, role="assistant")
+    near, far, said = of("instruction", candidates(*rows, cosine=[0.5, -0.2, 0.5]), Query(sides=True))
+    assert (near, far, said) == (0.5 * standing, 0, 0)
+    assert of("instruction", candidates(*rows, cosine=[0.5, -0.2, 0.5])) == [0, 0, 0]  # people among themselves
+
+
 def test_the_score_is_the_weighted_sum_of_the_features() -> None:
     found = candidates(candidate("I was there last week?"), candidate("no"), counts=[[2], [0]], cosine=[0.5, 0.1])
     ranking = rank(found, Query(when=True, owner=True))

@@ -356,6 +356,15 @@ def test_neighbours_come_with_a_message_and_are_linked(store: Store) -> None:
     assert [found.rows[index].eligible for index in order] == [False, True, True, True, False]
 
 
+def test_the_message_that_begins_its_conversation_is_known_where_its_neighbours_are(store: Store) -> None:
+    rows = add_messages(store, ["target here", "two", "three", "four", "target again"])
+    with store.read() as unit:
+        found = unit.search.candidates(asked(Kind.MESSAGE, "target"))
+        quick = unit.search.candidates(asked(Kind.MESSAGE, "target", reach=0))
+    assert {row.id for row, first in zip(found.rows, found.first, strict=True) if first} == {str(rows[0].id)}
+    assert not quick.first.any()
+
+
 def test_cosine_and_counts_are_there_for_every_candidate(store: Store, model_id: int) -> None:
     rows = add_messages(store, ["river river", "tea", "coffee"], model_id)
     fresh = add_messages(store, ["the river again"])

@@ -32,5 +32,6 @@ def candidates(*rows: Candidate, counts: list[list[float]] | None = None, cosine
         cosine=np.array(cosine if cosine is not None else [np.nan] * n, dtype=np.float64), counts=held,
         lengths=np.array([len(row.excerpt.split()) for row in rows], dtype=np.float64),
         previous=np.arange(n) - 1 if linked else np.full(n, -1),
-        next=np.array([*range(1, n), -1])[:n] if linked else np.full(n, -1), total=n, exact=True,
+        next=np.array([*range(1, n), -1])[:n] if linked else np.full(n, -1),
+        first=np.array([linked and place == 0 for place in range(n)], dtype=bool), total=n, exact=True,
     )  # fmt: skip

@@ -187,6 +187,29 @@ TELLS_TIME = (
 )
 """What an answer to "when" holds."""
 
+_SPANS = (
+    "night|day|week|weekend|month|year|spring|summer|fall|autumn|winter|mon|tues?|wed|thu(?:rs?)?|fri|sat|sun"
+    f"|{'|'.join(WEEKDAYS)}"
+)
+_HAPPENED = re.compile(
+    r"\b(?:yesterday|recently|lately|ago|the other (?:day|night|week)"
+    rf"|(?:last|past) (?:few |couple of |two |three )?(?:{_SPANS})s?)\b"
+)
+_HAPPENED_CUES = ("yesterday", "recently", "lately", " ago", "last ", "past ", "the other ")
+
+# A bare verb: "never mind", "never heard of it" and "always been so" order nothing.
+_VERB = (
+    r"(?!\w+ed\b|(?:been|had|seen|heard|thought|known|knew|got|made|went|gone|felt|found|did|was|were|is|are|mind|again"
+    r"|ever|in|the|a|an|my|too|so|really)\b)[a-z]+"
+)
+_STANDING = re.compile(
+    r"(?:^|[.!?;:,\n]\s*|\b(?:please|and|but|also|you (?:should|must|have to|need to)|(?:want|need|like) you to"
+    rf"|remember to|be sure to|make sure (?:to|you))\s+)(?:always|never) {_VERB}"
+    r"|\b(?:from now on|from here on|going forward)\b|\b(?:when(?:ever)?|(?:every|each|any) time|if) i (?:ever )?ask\b"
+    r"|(?:^|[.!?;\n]\s*)(?:please |also |and )?(?:remember(?: that| this| to| my|:)|keep in mind)"
+)
+_STANDING_CUES = ("always ", "never ", "from now on", "from here on", "going forward", " i ask", "remember", "in mind")
+
 NAME_INSIDE = re.compile(r" (?<=[a-z0-9,;:'’] )[A-Z][A-Za-z]+")
 """A capital letter in the middle of a sentence, with the space before it (which makes the search quick)."""
 
@@ -199,3 +222,16 @@ _MARKS = str.maketrans(dict.fromkeys('.,;:!?()[]"*_/-\n', " ") | {"’": "'"})
 def plain_words(text: str) -> frozenset[str]:
     """The words of a text, roughly and quickly: lower-case, parted at white space and common marks."""
     return frozenset(text.lower().translate(_MARKS).split())
+
+
+def happened(text: str) -> bool:
+    """Whether a text says when, seen from the day on which it was said: what is told so happened."""
+    lower = text.lower()
+    # Looked for first, because that is many times as quick as the pattern.
+    return any(cue in lower for cue in _HAPPENED_CUES) and _HAPPENED.search(lower) is not None
+
+
+def standing(text: str) -> bool:
+    """Whether a text asks for something that is to hold from then on."""
+    lower = text.lower()
+    return any(cue in lower for cue in _STANDING_CUES) and _STANDING.search(lower) is not None

@@ -5,6 +5,7 @@ Each feature is comparable between queries and stores, so that one weight fits a
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,7 @@ _SHORT_WORDS = 60.0
 _SESSION_HOURS = 6.0
 _SESSION_BEST = 3
 _NAMES_COUNTED = 2
+_OPENING = 4  # messages
 
 # Of a long text, so much is looked through for names, times and "I": what stands far below says little of the whole.
 _TOLD_CHARS = 800
@@ -62,6 +64,9 @@ def features(found: Candidates, query: Query, late: Late | None = None) -> dict[
         "date": date_match(found, query),
         "time_told": _holding(held, en.TELLS_TIME) if query.when else np.zeros(number),
         "name_told": _names(contents, query) if query.named else np.zeros(number),
+        "happened": _happened(found),
+        "opening": opening(found),
+        "instruction": _instructions(found, query) * np.maximum(meaning, 0),
     }
 
 
@@ -112,6 +117,18 @@ def sessions(found: Candidates) -> NDArray[np.int64]:
     paused = np.abs(np.diff(hours)) > _SESSION_HOURS
     begins[1:] = (conversations[1:] != conversations[:-1]) | paused | (conversations[1:] == "")
     return np.cumsum(begins) - 1
+
+
+def opening(found: Candidates) -> Numbers:
+    """1 for the message that begins a session, less for the three after it, 0 for others and where that is unknown."""
+    place = np.full(len(found.rows), float(_OPENING))
+    for index, (row, previous) in enumerate(zip(found.rows, found.previous.tolist(), strict=True)):
+        if previous >= 0:
+            paused = row.said_at - found.rows[previous].said_at > timedelta(hours=_SESSION_HOURS)
+            place[index] = 0 if paused else place[previous] + 1
+        elif found.first[index]:
+            place[index] = 0
+    return np.asarray(np.maximum(0.0, 1 - place / _OPENING))
 
 
 def session_level(values: Numbers, session: NDArray[np.int64]) -> Numbers:
@@ -174,3 +191,17 @@ def _names(contents: list[str], query: Query) -> Numbers:
         for text in contents
     )
     return np.array([min(len(names), _NAMES_COUNTED) for names in found], dtype=np.float64)
+
+
+def _happened(found: Candidates) -> Numbers:
+    """Which messages tell when something happened; a passage was not said on the day that it tells of."""
+    told = [row.role is not None and en.happened(row.excerpt[:_TOLD_CHARS]) for row in found.rows]
+    return np.array(told, dtype=np.float64)
+
+
+def _instructions(found: Candidates, query: Query) -> Numbers:
+    """Which rows are what a user told an assistant to do from then on."""
+    return np.array(
+        [query.sides and row.role == Role.USER and en.standing(row.excerpt[:_TOLD_CHARS]) for row in found.rows],
+        dtype=np.float64,
+    )

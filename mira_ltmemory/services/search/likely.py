@@ -37,7 +37,7 @@ _USUAL_MATCH, _USUAL_GUESS, _GUESS_DRAWN = 0.5, 0.59, 2.2
 # The usual strength of a find by chance, and its spread. A memory's own is believed by a fifth only: some of the
 # foreign questions may be answered in it after all, and then chance looks stronger than it is. By words alone, there
 # is nothing usual.
-_USUAL_MEAN, _USUAL_GUESSED, _USUAL_SPREAD, _OWN_SHARE = 8.6, 6.7, 2.0, 0.2
+_USUAL_MEAN, _USUAL_GUESSED, _USUAL_SPREAD, _OWN_SHARE = 8.7, 6.8, 2.0, 0.2
 
 # By how many spreads a find has to be stronger than chance: messages of a user and an assistant are longer, and more
 # of them hold all words of a question that they do not answer. What was not measured is doubted less.

@@ -43,6 +43,12 @@ WEIGHTS = {
     # An answer to "when" holds a time, and one to "who" or "where" a name.
     "time_told": 1.25,
     "name_told": 1.25,
+    # People are asked about what happened to them, and what happened is told with its time,
+    "happened": 0.6,
+    # mostly when a talk begins; what follows is talk about it.
+    "opening": 0.75,
+    # "Always ..." applies to whatever comes near its subject, and says little of that in its own words.
+    "instruction": 6.0,
     # A message of two words seldom answers anything.
     "words": 0.3,
 }
@@ -69,6 +75,9 @@ LATE_WEIGHTS = {
     "date": 5.5,
     "time_told": 1.0,
     "name_told": 1.0,
+    "happened": 0.5,
+    "opening": 0.75,
+    "instruction": 10.0,
 }
 """The same, where the words of the rows have vectors."""
 

@@ -73,6 +73,7 @@ class Candidates:
 
     ``cosine`` (n,) is nan without a vector; ``counts`` (n, t) tells how often each term occurs and ``lengths`` (n,)
     the words; ``previous`` and ``next`` (n,) are indexes of the neighbours in the conversation, -1 where unknown.
+    ``first`` (n,) tells which rows are known to begin their conversation.
     ``total`` is how many rows the filter leaves: counted where they are few, else estimated from a sample.
     ``unread`` are frequent words that were scored and not searched for. ``centred`` (n,) is the cosine of what tells
     row and query from the usual row: texts of one user resemble each other, and a bland one resembles every query.
@@ -87,6 +88,7 @@ class Candidates:
     lengths: NDArray[np.float64]
     previous: NDArray[np.int64]
     next: NDArray[np.int64]
+    first: NDArray[np.bool_]
     total: int
     exact: bool
     unread: tuple[str, ...] = ()
@@ -139,7 +141,7 @@ def assemble(
     """The candidates of a search in the order of their conversations."""
     rows = sorted(rows, key=_place)
     terms = list(query.terms.values())
-    previous, following = _links(rows, query.reach)
+    previous, following, first = _links(rows, query.reach)
     cosine = np.array([row.cosine for row in rows], dtype=np.float64)
     centred = None
     if centre is not None and query.vector is not None:
@@ -155,6 +157,7 @@ def assemble(
         lengths=np.array([row.length or 0 for row in rows], dtype=np.float64),
         previous=previous,
         next=following,
+        first=first,
         total=total,
         exact=exact,
         centred=centred,
@@ -174,18 +177,20 @@ def _place(row: Gathered) -> tuple[str, int, str]:
     return row.conversation_id or "", row.position or 0, row.id
 
 
-def _links(rows: Sequence[Gathered], reach: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indexes of each row's previous and next message, for rows in the order of `_place`.
+def _links(rows: Sequence[Gathered], reach: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Indexes of each row's previous and next message, and which begin theirs, for rows in the order of `_place`.
 
     Around a central row nothing is missing as far as ``reach`` goes: there, rows that follow each other here do so in
     the conversation. Elsewhere there may be others between them.
     """
     previous, following = np.full(len(rows), -1), np.full(len(rows), -1)
+    first = np.zeros(len(rows), dtype=bool)
     conversations = [row.conversation_id for row in rows]
     for index, row in enumerate(rows):
-        if not row.central or row.conversation_id is None:
+        if not row.central or row.conversation_id is None or not reach:
             continue
+        first[index] = index == 0 or conversations[index - 1] != row.conversation_id
         for left in range(max(index - reach, 0), min(index + reach, len(rows) - 1)):
             if conversations[left] == conversations[left + 1] == row.conversation_id:
                 previous[left + 1], following[left] = left, left + 1
-    return previous, following
+    return previous, following, first

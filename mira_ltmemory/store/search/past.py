@@ -92,6 +92,7 @@ class PastRows(Rows):
             lengths=lengths[chosen],
             previous=np.array([_beside(rows, index, -1, place) for index in chosen], dtype=np.int64),
             next=np.array([_beside(rows, index, 1, place) for index in chosen], dtype=np.int64),
+            first=np.array([_begins(rows, index) for index in chosen], dtype=bool),
             total=int(passes.sum()),
             exact=True,
         )
@@ -176,6 +177,11 @@ def _beside(rows: Sequence[Any], index: int, step: int, place: dict[int, int]) -
         return -1
     same = rows[index + step].conversation_id == rows[index].conversation_id
     return place.get(index + step, -1) if same else -1
+
+
+def _begins(rows: Sequence[Any], index: int) -> bool:
+    own = rows[index].conversation_id
+    return own is not None and (index == 0 or rows[index - 1].conversation_id != own)
 
 
 def _candidate(row: Any, *, eligible: bool) -> Candidate:
