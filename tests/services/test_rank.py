@@ -85,7 +85,9 @@ def test_the_person_asked_about_speaks_for_themselves() -> None:
 
 def test_sides_count_only_between_a_user_and_an_assistant() -> None:
     found = candidates(candidate(role="user"), candidate(role="assistant"), candidate(role="tool"))
-    assert of("user", found, Query(sides=True)) == [1, 0, 0]
+    assert of("user", found, Query(sides=True, owner=True)) == [1, 0, 0]
+    assert of("user", found, Query(sides=True)) == [0.7, 0, 0]  # it does not say whose
+    assert of("user", found, Query(sides=True, owner=True, assistant=True)) == [0.7, 0, 0]  # "what did you say to me"
     assert of("assistant_summary", found, Query(sides=True, summary=True)) == [0, 1, 0]
     assert of("assistant_asked", found, Query(sides=True, assistant=True)) == [0, 1, 0]
     assert of("assistant_asked", found, Query(sides=True)) == [0, 0, 0]

@@ -123,7 +123,10 @@ def test_a_user_with_an_assistant_are_sides_and_two_people_are_not() -> None:
 def test_a_query_about_the_assistants_words_is_told_from_a_polite_one() -> None:
     assert read("What did you recommend for the garden?", ROLES).assistant
     assert read("Which plan did the assistant propose?", ROLES).assistant_named
+    assert read("Remind me of the colour in the story you wrote", ROLES).assistant
+    assert read("In our previous chat, what was the third step?", ROLES).assistant
     assert not read("Could you list the plants?", ROLES).assistant
+    assert not read("What came up in all our conversations about plants?", ROLES).assistant
     assert not read("What did the user say you recommend?", ROLES).assistant
 
 

@@ -125,7 +125,9 @@ POLITE = re.compile(
 
 ASKS_ASSISTANT = re.compile(
     r"\b(?:did|have|had|do) you\b|\b(?:you|the assistant) (?:recommend|suggest|advis|help|gave|give|explain|provid"
-    r"|propos|told|tell|list|said|say|describ|show|mention|walk)|\bdid the assistant\b",
+    r"|propos|told|tell|list|said|say|describ|show|mention|walk|wr[io]te|made|came|creat|generat|draft|shar|discuss|outlin"
+    r"|compar|calculat|estimat|not(?:ed?|ing)\b|point|quot|answer|repl)|\bdid the assistant\b"
+    r"|\b(?:previous|earlier|last|past) (?:conversation|chat|discussion|session)\b",
     re.I,
 )
 ASKS_SUMMARY = re.compile(r"\b(?:summar|overview|recap)", re.I)

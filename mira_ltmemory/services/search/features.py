@@ -26,6 +26,7 @@ _SESSION_HOURS = 6.0
 _SESSION_BEST = 3
 _NAMES_COUNTED = 2
 _OPENING = 4  # messages
+_EITHER = 0.7
 
 # Of a long text, so much is looked through for names, times and "I": what stands far below says little of the whole.
 _TOLD_CHARS = 800
@@ -169,7 +170,9 @@ def _voices(found: Candidates, query: Query) -> dict[str, Numbers]:
     user = assistant = none
     if query.sides:
         if not query.assistant_named:
-            user = np.array([row.role == Role.USER for row in found.rows], dtype=np.float64)
+            # Less where a question does not say whose it is, or asks for what "you" said.
+            share = 1.0 if query.owner and not query.assistant else _EITHER
+            user = share * np.array([row.role == Role.USER for row in found.rows], dtype=np.float64)
         assistant = np.array([row.role == Role.ASSISTANT for row in found.rows], dtype=np.float64)
     return {
         "speaker": spoken,
