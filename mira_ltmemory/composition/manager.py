@@ -35,6 +35,7 @@ from mira_ltmemory.protocols import (
     Job,
     JobReport,
     JobRun,
+    Kind,
     Progress,
     Provider,
     Reranker,
@@ -297,10 +298,15 @@ class MemoryManager:
     def process_pending(self, progress: Progress = no_progress) -> int:
         """Embed every text that waits for its vector, and return how many were; pack words while the model works."""
         with ThreadPoolExecutor(1, thread_name_prefix="ltmemory-words") as beside:
-            packing = beside.submit(self.recall.pack_words_early)
+            packing = beside.submit(self._pack_early)
             done = self.embeddings.process_pending(progress)
             packing.result()
         return done
+
+    def _pack_early(self) -> None:
+        with self.store.upkeep() as unit:
+            for kind in (Kind.MESSAGE, Kind.PASSAGE):
+                unit.words.pack_early(kind)
 
     def record_problem(self, subject: str, text: str) -> None:
         """Show a problem in the prompt's memory status."""

@@ -82,11 +82,6 @@ class RecallManager:
         with self._store.upkeep() as unit:
             return unit.words.pack(Kind.MESSAGE)
 
-    def pack_words_early(self) -> int:
-        """`pack_words`, where storing a message would have to soon."""
-        with self._store.upkeep() as unit:
-            return unit.words.pack_early(Kind.MESSAGE)
-
     def count(self) -> int:
         """How many messages are kept."""
         with self._store.read() as unit:

@@ -11,6 +11,7 @@ from uuid import UUID
 import regex
 
 from mira_ltmemory.protocols import Json
+from mira_ltmemory.store.analysis import DENSE
 from mira_ltmemory.store.models import SCHEMA
 from mira_ltmemory.store.rows import Rows
 
@@ -25,7 +26,6 @@ _MIN_BINARY_BYTES = 6
 """A shorter text would be found in packed numbers by chance."""
 
 _WORD = r"\p{L}\p{N}\p{M}"
-_DENSE = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _MARK = regex.compile(r"\[erased(?: [0-9a-f-]{36})?\]")
 _INVISIBLE = regex.compile(r"\p{Cf}")
 _LETTER = regex.compile(rf"[{_WORD}]")
@@ -102,8 +102,8 @@ class Needle:
 
 def _pattern(words: Sequence[str]) -> str:
     body = r"[\s_\-]+".join(map(regex.escape, words))
-    before = rf"(?<![[{_WORD}]--[{_DENSE}]])" if regex.match(rf"[[{_WORD}]--[{_DENSE}]]", words[0], regex.V1) else ""
-    after = rf"(?![[{_WORD}]--[{_DENSE}]])" if regex.search(rf"[[{_WORD}]--[{_DENSE}]]\Z", words[-1], regex.V1) else ""
+    before = rf"(?<![[{_WORD}]--[{DENSE}]])" if regex.match(rf"[[{_WORD}]--[{DENSE}]]", words[0], regex.V1) else ""
+    after = rf"(?![[{_WORD}]--[{DENSE}]])" if regex.search(rf"[[{_WORD}]--[{DENSE}]]\Z", words[-1], regex.V1) else ""
     return before + body + after
 
 

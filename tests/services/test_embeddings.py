@@ -16,6 +16,7 @@ from mira_ltmemory.errors import EmbeddingError
 from mira_ltmemory.protocols import Actor, Change, EmbeddingModel, Kind
 from mira_ltmemory.services.embeddings import EmbeddingService
 from mira_ltmemory.services.problems import Problems
+from mira_ltmemory.store import words as words_module
 from mira_ltmemory.store.models import Passage, content_hash
 from mira_ltmemory.store.search.index import register_model
 from mira_ltmemory.store.unit_of_work import Store
@@ -150,3 +151,14 @@ def test_parts_are_stored_until_the_model_fails_and_the_rest_waits(store: Store,
     for row in found:
         stored = np.array(json.loads(str(row.embedding)), np.float16)
         assert np.array_equal(stored, expected[row.row_id].astype(np.float16))
+
+
+def test_words_are_packed_beside_the_model_before_a_writer_has_to(
+    memory: MemoryManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(words_module, "PACK_EARLY", 2)
+    for number in range(3):
+        memory.archival.insert(f"note {number}")
+    memory.process_pending()
+    with memory.store.read() as unit:
+        assert unit.words.fresh_count(Kind.PASSAGE) == 0

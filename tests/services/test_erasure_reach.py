@@ -16,6 +16,7 @@ from mira_ltmemory.config import MemoryConfig
 from mira_ltmemory.embedding.onnx import OnnxEmbedder
 from mira_ltmemory.errors import InvalidArgument, NeedsConfirmation, StoreError
 from mira_ltmemory.protocols import Actor, Change, Filter, IncomingMessage, Origin, Role
+from mira_ltmemory.store.scan import Needle
 from mira_ltmemory.store.vectors import PendingText
 
 BY_USER = Change(Actor.USER, "test")
@@ -238,3 +239,10 @@ def make_threads() -> Callable[..., list[object]]:
         return [future.exception() or future.result() for future in futures]
 
     return run
+
+
+@pytest.mark.parametrize(
+    ("text", "held"), [("Bobーさん", True), ("Bobさん", True), ("Bobby", False), ("コーヒーとBob", True)]
+)
+def test_letters_of_scripts_without_spaces_are_no_part_of_the_word_beside_them(text: str, held: bool) -> None:
+    assert Needle(subject="Bob").holds(text) == held
