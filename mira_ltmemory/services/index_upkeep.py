@@ -17,7 +17,7 @@ WANTED_RECALL = 0.99
 
 _AS_GOOD = 0.005
 _EFFORTS = (100, 150, 200, 250, 300, 400, 500, 600, MAX_EFFORT)
-_SAMPLE = 100
+_SAMPLE = 400
 _TUNED_ROWS = 500  # of fewer, any search finds nearly all
 _KINDS = (Kind.MESSAGE, Kind.PASSAGE)
 
@@ -116,7 +116,7 @@ class IndexService:
 
 def _chosen(tried: Sequence[VectorSample]) -> VectorSample:
     """The one that reached what is wanted; where none did, the least effort that is about as good as any."""
-    if tried[-1].recall >= WANTED_RECALL:
+    if tried[-1].recall - tried[-1].error >= WANTED_RECALL:
         return tried[-1]
     most = max(each.recall for each in tried)
     return next(each for each in tried if each.recall >= most - _AS_GOOD)

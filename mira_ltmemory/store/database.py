@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import psycopg2
 from psycopg2.errors import InsufficientPrivilege
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
@@ -251,7 +252,11 @@ def foreign_errors() -> Iterator[None]:
         raise kind(f"The database refused the operation: {_first_line(error)}") from error
     except SQLAlchemyError as error:
         raise StoreError(f"The database cannot be used: {error}") from error
+    except psycopg2.Error as error:  # of a bare cursor, which copying needs
+        gone = isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
+        raise (StoreUnavailable if gone else StoreError)(f"The database gave up: {_first_line(error)}") from error
 
 
-def _first_line(error: DBAPIError) -> str:
-    return str(error.orig).strip().split("\n")[0] or type(error.orig).__name__
+def _first_line(error: DBAPIError | psycopg2.Error) -> str:
+    orig = error.orig if isinstance(error, DBAPIError) else error
+    return str(orig).strip().split("\n")[0] or type(orig).__name__

@@ -219,6 +219,9 @@ def test_effort_that_finds_no_more_is_not_spent() -> None:
     tried = [VectorSample(100, 30, 0.90), VectorSample(200, 30, 0.982), VectorSample(800, 30, 0.985)]
     assert _chosen(tried).effort == 200
     assert _chosen([*tried, VectorSample(900, 30, 0.99)]).effort == 900
+    unsure = VectorSample(900, 30, 0.991, error=0.004)
+    assert _chosen([VectorSample(400, 30, 0.985), unsure]).effort == 900
+    assert _chosen([VectorSample(400, 30, 0.988), unsure]).effort == 400
 
 
 @pytest.mark.parametrize("texts", [1, 2, 3])
