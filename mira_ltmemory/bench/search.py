@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from mira_ltmemory.protocols import EmbeddingModel, TokenSpace, TokenVectors, Vectors
 
 KIND = Kind.PASSAGE
-EFFORTS = (40, 60, 80, 100, 120, 150, 200, 300, 400, 600, 800)
+EFFORTS = (40, 60, 80, 100, 120, 150, 200, 250, 300, 400, 500, 600, 800, 1_000)
 
 FILTERS: dict[str, Filter] = {
     "tag on half of the rows": Filter(tags=("half",)),

@@ -16,7 +16,7 @@ WANTED_RECALL = 0.99
 """Recall@10 that an index's ``ef_search`` is chosen for."""
 
 _AS_GOOD = 0.005
-_EFFORTS = (100, 150, 200, 250, 300, 400, 500, 600, MAX_EFFORT)
+_EFFORTS = (100, 150, 200, 250, 300, 400, 500, 600, 800, MAX_EFFORT)
 _SAMPLE = 400
 _TUNED_ROWS = 500  # of fewer, any search finds nearly all
 _KINDS = (Kind.MESSAGE, Kind.PASSAGE)
@@ -74,15 +74,17 @@ class IndexService:
     def tune(self, sample: int = _SAMPLE, *, lower: bool = True) -> list[Tuned]:
         """Measure this user's recall, and let searches look at as many candidates as it takes for .99.
 
-        ``lower`` allows fewer than now; without it other users' needs stand. Indexes of few rows are left alone.
+        ``lower`` allows fewer than were measured; without it other users' needs stand. Indexes of few rows, and those
+        whose rebuilding was cut short, are left alone.
         """
         model_id = self._embeddings.model_id()
         chance = random.Random()  # noqa: S311 (a sample, no secret)
         done = []
         for state in self.states():
-            if state.model_id != model_id or not state.valid or state.rows < _TUNED_ROWS:
+            if state.model_id != model_id or not state.valid or state.unfinished or state.rows < _TUNED_ROWS:
                 continue
-            efforts = [effort for effort in _EFFORTS if lower or effort >= state.effort] or [MAX_EFFORT]
+            least = 0 if lower or state.measured is None else state.effort
+            efforts = [effort for effort in _EFFORTS if effort >= least] or [MAX_EFFORT]
             with self._store.read() as unit:
                 tried = unit.canaries.vectors(
                     state.kind, model_id, state.dimension, sample, efforts, WANTED_RECALL, chance

@@ -15,7 +15,10 @@ from mira_ltmemory.composition import MemoryManager, open_memory
 from mira_ltmemory.config import MemoryConfig
 from mira_ltmemory.protocols import Actor, Change, IncomingMessage, JobRun, Kind, Origin, Role, no_progress
 from mira_ltmemory.services.doctor import INDEXES, LEAST_RECALL, QUEUE, SEARCH, WORDS, Doctor, Finding
+from mira_ltmemory.store.search import index as index_module
 from mira_ltmemory.store.search import index_name
+from mira_ltmemory.store.search.index import search_effort
+from mira_ltmemory.store.search.upkeep import IndexState, IndexUpkeep, Measured, build_memory
 
 RUN = JobRun(
     name="test",
@@ -210,6 +213,43 @@ def test_a_sample_that_looks_bad_is_looked_at_more_closely_and_mended_before_it_
     assert len(tuned) == tunes and next(found, None) is None
     assert (told or "") in memory.problems.all().get(SEARCH, "")
     assert (SEARCH in memory.problems.all()) == (told is not None)
+
+
+def test_an_index_that_outgrew_its_graph_gets_a_better_one_and_is_measured_anew(
+    memory: MemoryManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = index_of(memory, Kind.MESSAGE)
+    memory.indexes.build()
+    state = state_of(memory, name)
+    IndexUpkeep(memory.database).note(state, Measured(300, 0.99, 40, memory.clock.now()))
+    assert f"rebuilt {name}" not in " ".join(memory.indexes.build())
+    assert state_of(memory, name).effort == 300
+    monkeypatch.setattr(index_module, "MANY", 2_000_000)
+    few = build_memory(500_000, 384, embedded=False)
+    monkeypatch.setattr(index_module, "MANY", 10)
+    assert build_memory(500_000, 384, embedded=False) > few
+    with monkeypatch.context() as broken, pytest.raises(OSError, match="power"):
+        broken.setattr(IndexUpkeep, "_heavy", cut)
+        memory.indexes.build()
+    state = state_of(memory, name)
+    assert state.built == state.wanted and state.unfinished and state.to_do == "reindex"
+    assert name not in {each.state.name for each in memory.indexes.tune()}
+    assert f"rebuilt {name} with m = 24, ef_construction = 200" in memory.indexes.build()
+    state = state_of(memory, name)
+    assert state.to_do is None and state.measured is None and state.effort == search_effort(state.rows)
+    monkeypatch.setattr(index_module, "MANY", state.rows + 1)
+    assert state_of(memory, name).to_do is None  # a little below the line
+    assert SEARCH not in {each.topic for each in wrong(memory)}
+    monkeypatch.undo()
+    assert f"rebuilt {name} with m = 16, ef_construction = 64" in memory.indexes.build()  # for the tests after this one
+
+
+def cut(*_: object) -> None:
+    raise OSError("power")
+
+
+def state_of(memory: MemoryManager, name: str) -> IndexState:
+    return next(each for each in memory.indexes.states() if each.name == name)
 
 
 def test_effort_that_finds_no_more_is_not_spent() -> None:

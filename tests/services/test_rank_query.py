@@ -126,6 +126,15 @@ def test_a_query_about_the_assistants_words_is_told_from_a_polite_one() -> None:
     assert read("Remind me of the colour in the story you wrote", ROLES).assistant
     assert read("In our previous chat, what was the third step?", ROLES).assistant
     assert not read("Could you list the plants?", ROLES).assistant
+    assert read("What did we say in our earlier chats about tea?", ROLES).assistant
+    for own in (
+        "Do you remember where I parked my car?",
+        "Have you got my address?",
+        "When was my last chat with Mom?",
+        "How was my last session with the therapist?",
+        "How often should you replace the filter I bought?",
+    ):
+        assert not read(own, ROLES).assistant, own
     assert not read("What came up in all our conversations about plants?", ROLES).assistant
     assert not read("What did the user say you recommend?", ROLES).assistant
 

@@ -124,10 +124,13 @@ POLITE = re.compile(
 """The polite beginning of a request: its "you" and its "me" are nobody's subject."""
 
 ASKS_ASSISTANT = re.compile(
-    r"\b(?:did|have|had|do) you\b|\b(?:you|the assistant) (?:recommend|suggest|advis|help|gave|give|explain|provid"
-    r"|propos|told|tell|list|said|say|describ|show|mention|walk|wr[io]te|made|came|creat|generat|draft|shar|discuss|outlin"
-    r"|compar|calculat|estimat|not(?:ed?|ing)\b|point|quot|answer|repl)|\bdid the assistant\b"
-    r"|\b(?:previous|earlier|last|past) (?:conversation|chat|discussion|session)\b",
+    # "Do you remember where I ...?" asks for nothing that was said by "you".
+    r"\b(?:did|have|had|do) you\b(?! (?:remember|recall|know|think|got|have)\b)|\bdid the assistant\b"
+    r"|\b(?:you|the assistant) (?:recommend|suggest|advis|help|gave|give|explain|provid|propos|told|tell|list|said|say"
+    r"|describ|show|mention|walk|wr[io]te|generat|draft|outlin|compar|calculat|estimat)"
+    r"|\byou (?:shared|made|created|came up with|noted|pointed out|quoted|answered|replied|discussed)\b"
+    r"|\b(?:our|we|this|the) (?:previous|earlier|prior|last|past) (?:conversation|chat|discussion|session)s?\b"
+    r"(?! with\b)",
     re.I,
 )
 ASKS_SUMMARY = re.compile(r"\b(?:summar|overview|recap)", re.I)
@@ -190,27 +193,49 @@ TELLS_TIME = (
 """What an answer to "when" holds."""
 
 _SPANS = (
-    "night|day|week|weekend|month|year|spring|summer|fall|autumn|winter|mon|tues?|wed|thu(?:rs?)?|fri|sat|sun"
-    f"|{'|'.join(WEEKDAYS)}"
+    "night|evening|weekend|week|month|year|spring|summer|fall|autumn|winter|christmas|easter|thanksgiving"
+    f"|{'|'.join(WEEKDAYS)}|{'|'.join(MONTHS)}"
 )
+_SOME = r"\d+|few|couple(?:\s+of)?|several|two|three|four|five|six|seven|eight|nine|ten"
 _HAPPENED = re.compile(
-    r"\b(?:yesterday|recently|lately|ago|the other (?:day|night|week)"
-    rf"|(?:last|past) (?:few |couple of |two |three )?(?:{_SPANS})s?)\b"
+    r"(?i:\b(?:yesterday|recently|lately|ago|the\s+other\s+(?:day|night|week|morning|evening|afternoon)"
+    rf"|(?:last|past)\s+(?:(?:(?:{_SOME})\s+)?(?:{_SPANS})s?|(?:{_SOME})\s+(?:days|hours))))\b"
+    r"|\b[Ll]ast\s+(?:Mon|Tues?|Wed|Thu(?:rs?)?|Fri|Sat|Sun)\b"
 )
-_HAPPENED_CUES = ("yesterday", "recently", "lately", " ago", "last ", "past ", "the other ")
+_HAPPENED_CUES = ("yesterday", "recently", "lately", "ago", "last", "past", "other")
 
-# A bare verb: "never mind", "never heard of it" and "always been so" order nothing.
-_VERB = (
-    r"(?!\w+ed\b|(?:been|had|seen|heard|thought|known|knew|got|made|went|gone|felt|found|did|was|were|is|are|mind|again"
-    r"|ever|in|the|a|an|my|too|so|really)\b)[a-z]+"
+# What people tell an assistant to do. In any other form than the bare verb, or with another one, it is a story:
+# "Never told anyone", "Always happy to help".
+_ORDERED = (
+    "(?:add|answer|ask|assume|attach|avoid|begin|call|check|cite|compare|confirm|convert|define|describe|display|embed"
+    "|end|ensure|explain|feed|flag|follow|format|give|greet|highlight|ignore|include|keep|label|limit|link|list|make"
+    "|mention|name|note|offer|omit|output|phrase|present|prioriti[sz]e|proceed|propose|provide|put|quote|recommend"
+    "|refer|remind|repeat|reply|respond|return|schedule|send|show|sign|skip|sort|speak|specify|spell|start|state|stop"
+    r"|suggest|summari[sz]e|tell|translate|treat|try|use|verify|warn|wait|write)\b"
 )
+_STARTS = (
+    r"(?:^|[.!?:\n\"'“(\[*•–—-])[^\S\n]*"
+    r"(?:(?:please|also|and|but|so|then|now|just|ok(?:ay)?|thanks|hey|hi),?[^\S\n]+){0,3}"
+)
+_TO_YOU = (
+    r"\b(?:you (?:should|must|have to|need to)|(?:want|need|like|prefer)(?: that)? you(?: to)?"
+    r"|(?:can|could|would|will) you|remember to|be sure to|make sure (?:to|you))(?: please)? "
+)
+_WHENEVER = (
+    r"\b(?:when(?:ever)?|every time|each time|any time|anytime|if) i (?:ever )?(?:ask|request|mention|say|talk|write)\b"
+)
+_TOLD = r"(?=[^.!?\n]*(?:[.!\n]|$))"  # the sentence asks nothing
 _STANDING = re.compile(
-    r"(?:^|[.!?;:,\n]\s*|\b(?:please|and|but|also|you (?:should|must|have to|need to)|(?:want|need|like) you to"
-    rf"|remember to|be sure to|make sure (?:to|you))\s+)(?:always|never) {_VERB}"
-    r"|\b(?:from now on|from here on|going forward)\b|\b(?:when(?:ever)?|(?:every|each|any) time|if) i (?:ever )?ask\b"
-    r"|(?:^|[.!?;\n]\s*)(?:please |also |and )?(?:remember(?: that| this| to| my|:)|keep in mind)"
+    rf"(?:{_STARTS}|{_TO_YOU})(?:always|never) {_ORDERED}|\bfrom (?:now|here) on\b"
+    rf"|\bgoing forward,|{_STARTS}going forward\b"
+    rf"|{_STARTS}{_ORDERED}[^.!?\n]{{0,80}}{_WHENEVER}"
+    rf"|{_WHENEVER}[^.!?,\n]{{0,60}}, (?:please |always |never |just )?{_ORDERED}"
+    r"|" + _STARTS + r"(?:remember|(?:do not|don['’]t) forget|(?:keep|bear) in mind)"
+    rf"(?::| (?:that )?(?:i|i['’](?:m|ve|d)|my|we|our|to)\b){_TOLD}"
 )
-_STANDING_CUES = ("always ", "never ", "from now on", "from here on", "going forward", " i ask", "remember", "in mind")
+_STANDING_CUES = (
+    "always ", "never ", "from now on", "from here on", "going forward", " i ", "remember", "forget", "in mind",
+)  # fmt: skip
 
 NAME_INSIDE = re.compile(r" (?<=[a-z0-9,;:'’] )[A-Z][A-Za-z]+")
 """A capital letter in the middle of a sentence, with the space before it (which makes the search quick)."""
@@ -227,10 +252,13 @@ def plain_words(text: str) -> frozenset[str]:
 
 
 def happened(text: str) -> bool:
-    """Whether a text says when, seen from the day on which it was said: what is told so happened."""
+    """Whether a text says when, seen from the day on which it was said: what is told so happened.
+
+    Questions count too: who asks what somebody did lately mostly tells of his own in the same message.
+    """
     lower = text.lower()
     # Looked for first, because that is many times as quick as the pattern.
-    return any(cue in lower for cue in _HAPPENED_CUES) and _HAPPENED.search(lower) is not None
+    return any(cue in lower for cue in _HAPPENED_CUES) and _HAPPENED.search(text) is not None
 
 
 def standing(text: str) -> bool:

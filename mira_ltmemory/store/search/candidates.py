@@ -189,7 +189,11 @@ def _links(rows: Sequence[Gathered], reach: int) -> tuple[NDArray[np.int64], NDA
     for index, row in enumerate(rows):
         if not row.central or row.conversation_id is None or not reach:
             continue
-        first[index] = index == 0 or conversations[index - 1] != row.conversation_id
+        before = 0
+        while before < reach and index > before and conversations[index - before - 1] == row.conversation_id:
+            before += 1
+        if before < reach:
+            first[index - before] = True
         for left in range(max(index - reach, 0), min(index + reach, len(rows) - 1)):
             if conversations[left] == conversations[left + 1] == row.conversation_id:
                 previous[left + 1], following[left] = left, left + 1

@@ -17,6 +17,9 @@ INDEXED_KINDS = (Kind.MESSAGE, Kind.PASSAGE)
 BUILT_AT_ONCE = 100_000
 """Vectors up to which a missing index is built when the model is next used; building locks writers out."""
 
+MANY = 500_000
+"""Rows from which an index gets a better graph: among so many, a search that goes astray is not mended by going on."""
+
 _DEFINITION_LOCK = 0x6C746D656E  # any constant of our own
 _LOCK_POLL_S = 0.05
 LOCK_WAIT_S = 30.0
@@ -52,9 +55,9 @@ class HnswSettings:
 def settings_for(rows: int) -> HnswSettings:
     """What an index of so many rows is built with: more work where a poorer graph would be felt.
 
-    Every later insert costs as much as ``ef_construction`` says.
+    Every later insert costs as much as ``ef_construction`` and ``m`` say.
     """
-    return HnswSettings(16, 64) if rows < 500_000 else HnswSettings(16, 100)
+    return HnswSettings(16, 64) if rows < MANY else HnswSettings(24, 200)
 
 
 def index_name(model_id: int, kind: Kind) -> str:
@@ -64,7 +67,7 @@ def index_name(model_id: int, kind: Kind) -> str:
 
 def search_effort(rows: int) -> int:
     """``ef_search`` of an index of so many rows whose recall was not measured yet."""
-    return 100 if rows < 100_000 else 200
+    return 100 if rows < 100_000 else 200 if rows < MANY else 400
 
 
 def index_definition(

@@ -79,8 +79,8 @@ class PastRows(Rows):
         cosine = _cosines(rows, query)
         by_words = _best(np.where(passes & (scores > 0), scores, np.nan), query.by_words)
         by_vector = _best(np.where(passes, cosine, np.nan), query.by_vector)
-        direct, central = _reach(rows, by_words, by_vector, query)
-        chosen = sorted(direct | central)
+        direct, around, first = _reach(rows, by_words, by_vector, query)
+        chosen = sorted(direct | around)
         place = {index: number for number, index in enumerate(chosen)}
         candidates = Candidates(
             rows=[_candidate(rows[index], eligible=index in direct and bool(passes[index])) for index in chosen],
@@ -92,7 +92,7 @@ class PastRows(Rows):
             lengths=lengths[chosen],
             previous=np.array([_beside(rows, index, -1, place) for index in chosen], dtype=np.int64),
             next=np.array([_beside(rows, index, 1, place) for index in chosen], dtype=np.int64),
-            first=np.array([_begins(rows, index) for index in chosen], dtype=bool),
+            first=np.array([index in first for index in chosen], dtype=bool),
             total=int(passes.sum()),
             exact=True,
         )
@@ -158,18 +158,28 @@ def _best(values: Any, limit: int) -> list[int]:
 
 def _reach(
     rows: Sequence[Any], by_words: list[int], by_vector: list[int], query: CandidateQuery
-) -> tuple[set[int], set[int]]:
-    """Rows that may be shown, and those that stand around the best of them."""
+) -> tuple[set[int], set[int], set[int]]:
+    """Rows that may be shown, those that stand around the best of them, and which are seen to begin theirs."""
     direct = {*by_words, *by_vector}
     around: set[int] = set()
+    first: set[int] = set()
     if query.kind is Kind.MESSAGE:
         for index in {*by_words[: query.around], *by_vector[: query.around]}:
             for step in range(-query.reach, query.reach + 1):
-                if 0 <= index + step < len(rows) and rows[index + step].conversation_id == rows[index].conversation_id:
+                if 0 <= index + step < len(rows) and _together(rows, index, index + step):
                     around.add(index + step)
                     if abs(step) <= 1:
                         direct.add(index + step)
-    return direct, around
+            before = 0
+            while before < query.reach and index - before - 1 in around and _together(rows, index, index - before - 1):
+                before += 1
+            if before < query.reach:
+                first.add(index - before)
+    return direct, around, first
+
+
+def _together(rows: Sequence[Any], index: int, other: int) -> bool:
+    return bool(rows[index].conversation_id == rows[other].conversation_id)
 
 
 def _beside(rows: Sequence[Any], index: int, step: int, place: dict[int, int]) -> int:
@@ -177,11 +187,6 @@ def _beside(rows: Sequence[Any], index: int, step: int, place: dict[int, int]) -
         return -1
     same = rows[index + step].conversation_id == rows[index].conversation_id
     return place.get(index + step, -1) if same else -1
-
-
-def _begins(rows: Sequence[Any], index: int) -> bool:
-    own = rows[index].conversation_id
-    return own is not None and (index == 0 or rows[index - 1].conversation_id != own)
 
 
 def _candidate(row: Any, *, eligible: bool) -> Candidate:

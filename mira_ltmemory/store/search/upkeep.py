@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from mira_ltmemory.protocols import Kind
 from mira_ltmemory.store.database import Database, foreign_errors
+from mira_ltmemory.store.search import index as index_module
 from mira_ltmemory.store.search.index import (
     INDEXED_KINDS,
     HnswSettings,
@@ -29,13 +30,13 @@ from mira_ltmemory.store.search.index import (
     take_definition_lock,
 )
 
-MAX_EFFORT = 800
-"""The greatest ``ef_search`` that a measurement may choose."""
+MAX_EFFORT = 1_000
+"""The greatest ``ef_search`` that pgvector allows."""
 
 _MB = 1 << 20
 _MEMORY_OF_A_SERVER = 1024 * _MB
 _LEAST_MEMORY = 64 * _MB
-_BYTES_OF_A_NODE = 700
+_BYTES_OF_A_NODE, _BYTES_OF_A_LINK = 190, 32  # of pgvector's graph in memory, without the vector; links for each of m
 _DISK_FULL = ("53100", "53200")  # no space for shared memory is told as a full disk
 
 _STATES = text(
@@ -64,7 +65,8 @@ _INVALID = text(
 _TABLES = text(
     "SELECT relname FROM pg_class WHERE relnamespace = 'ltmemory'::regnamespace AND relkind = 'r' ORDER BY 1"
 )
-_VECTOR_ROWS = text("SELECT greatest(reltuples, 0) FROM pg_class WHERE oid = 'ltmemory.vectors'::regclass")
+_VECTOR_ROWS = text("SELECT count(*) FROM ltmemory.vectors WHERE model_id = :model_id AND kind = :kind")
+_UNFINISHED = "rebuilding with other settings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,10 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class IndexState:
-    """The vector index of a model and a kind: ``rows`` by the planner's count, ``size`` in bytes."""
+    """The vector index of a model and a kind: ``rows`` by the planner's count, ``size`` in bytes.
+
+    ``unfinished``: its rebuilding with other settings began and did not end; it bears them, and has the old graph.
+    """
 
     model_id: int
     model: str
@@ -107,6 +112,7 @@ class IndexState:
     size: int
     built: HnswSettings | None
     measured: Measured | None
+    unfinished: bool = False
 
     @property
     def effort(self) -> int:
@@ -123,7 +129,10 @@ class IndexState:
         """What upkeep would do with it, in a word; none where it is as it should be."""
         if not self.there:
             return "build"
-        if not self.valid or (self.built is not None and self.built != self.wanted):
+        outgrown = self.built is not None and self.built != self.wanted
+        # A count that sways around the line rebuilds nothing.
+        generous = self.built is not None and self.built.ef_construction > self.wanted.ef_construction
+        if not self.valid or self.unfinished or (outgrown and not (generous and self.rows > index_module.MANY // 2)):
             return "reindex"
         return None
 
@@ -188,23 +197,30 @@ class IndexUpkeep:
     def _build(self, connection: Connection, state: IndexState) -> str:
         # Right after an import nobody has counted yet, and a build with too little memory takes fifty times as long.
         connection.exec_driver_sql("ANALYZE ltmemory.vectors")
-        rows = int(connection.execute(_VECTOR_ROWS).scalar() or 0)
+        of = {"model_id": state.model_id, "kind": state.kind.value}
+        rows = int(connection.execute(_VECTOR_ROWS, of).scalar_one())
         statement = index_definition(state.model_id, state.kind, state.dimension, settings_for(rows), concurrently=True)
         told = f"built {state.name}"
-        self._heavy(connection, statement, rows, state.dimension, told)
+        self._heavy(connection, statement, rows, state, told)
         return told
 
     def _reindex(self, connection: Connection, state: IndexState) -> str:
         wanted = state.wanted
         told = f"rebuilt {state.name} with m = {wanted.m}, ef_construction = {wanted.ef_construction}"
-        options = f"m = {wanted.m}, ef_construction = {wanted.ef_construction}"
-        self._run(connection, f"ALTER INDEX ltmemory.{state.name} SET ({options})", told)
+        changed = state.unfinished or state.built != wanted
+        if changed:
+            # Whatever ends this, the next upkeep sees it; and what the former graph needed says nothing of this one.
+            connection.exec_driver_sql(f"COMMENT ON INDEX ltmemory.{state.name} IS '{_UNFINISHED}'")
+            options = f"m = {wanted.m}, ef_construction = {wanted.ef_construction}"
+            self._run(connection, f"ALTER INDEX ltmemory.{state.name} SET ({options})", told)
         statement = f"REINDEX INDEX CONCURRENTLY ltmemory.{state.name}"
-        self._heavy(connection, statement, state.rows, state.dimension, told)
+        self._heavy(connection, statement, state.rows, state, told)
+        if changed:
+            connection.exec_driver_sql(f"COMMENT ON INDEX ltmemory.{state.name} IS NULL")
         return told
 
-    def _heavy(self, connection: Connection, statement: str, rows: int, dimension: int, told: str) -> None:
-        memory = build_memory(rows, dimension, embedded=self._database.embedded)
+    def _heavy(self, connection: Connection, statement: str, rows: int, state: IndexState, told: str) -> None:
+        memory = build_memory(rows, state.dimension, embedded=self._database.embedded)
         connection.exec_driver_sql(f"SET maintenance_work_mem = '{memory // 1024}kB'")
         workers = max(0, min((os.cpu_count() or 1), 8) - 1) if self._database.embedded else 2
         connection.exec_driver_sql(f"SET max_parallel_maintenance_workers = {workers}")
@@ -235,7 +251,8 @@ def build_memory(rows: int, dimension: int, *, embedded: bool) -> int:
 
     Of a server elsewhere nothing is known but that a GB is not too much to ask.
     """
-    needed = int(rows * (2 * dimension + _BYTES_OF_A_NODE) * 1.2)
+    node = 2 * dimension + _BYTES_OF_A_NODE + _BYTES_OF_A_LINK * settings_for(rows).m
+    needed = int(rows * node * 1.2)
     spare = psutil.virtual_memory().available // 2 if embedded else _MEMORY_OF_A_SERVER
     return max(_LEAST_MEMORY, min(needed, spare))
 
@@ -256,6 +273,7 @@ def _state(row: Any) -> IndexState:
         size=int(row.size),
         built=built,
         measured=Measured.read(row.noted),
+        unfinished=row.noted == _UNFINISHED,
     )
 
 
