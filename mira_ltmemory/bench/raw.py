@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mira_ltmemory.store.search.exact import NearestOf
 from mira_ltmemory.store.vector_text import vector_text
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
+    import numpy as np
+    from numpy.typing import NDArray
+
     from mira_ltmemory.protocols import Vectors
 
 NEAREST = 10
@@ -34,13 +40,12 @@ class RawQueries:
         """The same by the guide's IVFFlat."""
         return self._distances(self._full, vector)
 
-    def exact(self, vector: Vectors, limit: int) -> list[tuple[float, str]]:
-        """Distances of the nearest ones, and whose they are, by comparing every one."""
-        # OFFSET 0 keeps the planner from answering with the approximate index.
-        every = f"SELECT {self._half} AS distance, user_id {self._of} OFFSET 0"
-        statement = f"SELECT distance, user_id::text FROM ({every}) e ORDER BY distance LIMIT {int(limit)}"
-        self._cursor.execute(statement, (vector_text(vector),))
-        return [(float(distance), of) for distance, of in self._cursor.fetchall()]
+    def exact(self, vectors: NDArray[np.float32], user: UUID | None = None) -> list[list[float]]:
+        """Distances of the nearest ones to each of the vectors ``(n, dim)``, of all rows or of one user's."""
+        sink = NearestOf(vectors, NEAREST)
+        own = "" if user is None else f" AND user_id = '{user}'"
+        self._cursor.copy_expert(f"COPY (SELECT embedding {self._of}{own}) TO STDOUT (FORMAT binary)", sink)
+        return sink.distances()
 
     def _distances(self, distance: str, vector: Vectors) -> list[float]:
         literal = vector_text(vector)
