@@ -23,7 +23,7 @@ def search(
 ) -> None:
     """Generate rows, build the index, and print recall, time, filters, the smallest user, and sizes.
 
-    A million rows take some 10 GB of disk and, on two cores, half an hour.
+    A million rows take some 10 GB of disk and, on two cores, an hour.
     """
     from mira_ltmemory.bench import search as bench
     from mira_ltmemory.bench.measuring import figures_table, machine, timing_table
