@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mira_ltmemory.store.search.exact import NearestOf
+from mira_ltmemory.store.search.exact import nearest_of
 from mira_ltmemory.store.vector_text import vector_text
 
 if TYPE_CHECKING:
@@ -42,10 +42,8 @@ class RawQueries:
 
     def exact(self, vectors: NDArray[np.float32], user: UUID | None = None) -> list[list[float]]:
         """Distances of the nearest ones to each of the vectors ``(n, dim)``, of all rows or of one user's."""
-        sink = NearestOf(vectors, NEAREST)
         own = "" if user is None else f" AND user_id = '{user}'"
-        self._cursor.copy_expert(f"COPY (SELECT embedding {self._of}{own}) TO STDOUT (FORMAT binary)", sink)
-        return sink.distances()
+        return nearest_of(self._cursor, f"SELECT embedding {self._of}{own}", vectors, NEAREST)
 
     def _distances(self, distance: str, vector: Vectors) -> list[float]:
         literal = vector_text(vector)

@@ -30,6 +30,7 @@ from mira_ltmemory.services.index_upkeep import WANTED_RECALL
 from mira_ltmemory.services.search import Searcher
 from mira_ltmemory.store.condition import DatabaseState, database_state
 from mira_ltmemory.store.search import CandidateQuery, index_name
+from mira_ltmemory.store.search.exact import share_found
 from mira_ltmemory.store.search.sql import Plan, VectorSide, condition
 from mira_ltmemory.store.search.upkeep import IndexState
 from mira_ltmemory.store.vector_text import vector_text
@@ -56,7 +57,6 @@ FILTERS: dict[str, Filter] = {
 SAMPLE = 400
 """Questions whose answers are compared: one in a hundred may be lost wholly, so that few tell little."""
 
-_NOISE = 1e-5  # between what Postgres and what numpy makes of the same vectors
 _GUIDE = "ivfflat_of_the_guide"
 
 
@@ -265,7 +265,7 @@ def _filtered(memory: MemoryManager, name: str, wanted: Filter, asked: list[Ques
             found = unit.search.execute(near, vector=vector_text(each.vector), nearest=NEAREST, **passes.parameters)
             true = [float(row.distance) for row in found]
         if true:
-            shares.append(_share(_near(memory, each.vector, wanted), true))
+            shares.append(share_found(_near(memory, each.vector, wanted), true))
     return Filtered(name, total, timing, sum(shares) / len(shares) if shares else 1.0)
 
 
@@ -307,10 +307,5 @@ def _build_guide(owner: Connection, dimension: int, model_id: int, progress: Pro
 
 
 def _mean_share(found: Sequence[Sequence[float]], true: Sequence[Sequence[float]]) -> float:
-    shares = [_share(near, right) for near, right in zip(found, true, strict=True) if right]
+    shares = [share_found(near, right) for near, right in zip(found, true, strict=True) if right]
     return sum(shares) / max(1, len(shares))
-
-
-def _share(found: Sequence[float], true: Sequence[float]) -> float:
-    """The share of the true neighbours that were found, by distance: texts that are said twice are equally near."""
-    return sum(distance <= true[-1] + _NOISE for distance in found[: len(true)]) / len(true)

@@ -14,7 +14,7 @@ from mira_ltmemory.protocols import Kind
 from mira_ltmemory.store.analysis import FORWARD, MAX_COUNT, analyse
 from mira_ltmemory.store.postings import POSTING
 from mira_ltmemory.store.rows import Rows
-from mira_ltmemory.store.search.exact import NearestOf
+from mira_ltmemory.store.search.exact import nearest_of, share_found
 from mira_ltmemory.store.search.sql import TABLES, Plan, VectorSide, candidates
 from mira_ltmemory.store.vector_text import parsed_vector, vector_text
 from mira_ltmemory.store.words import KIND_NUMBERS
@@ -169,7 +169,7 @@ class CanaryRows(Rows):
             # Of few rows the planner would compare all: it is the index that is asked.
             self.execute(f"SET LOCAL enable_sort = off; SET LOCAL hnsw.ef_search = {int(effort)}")
             found = [self._found(side, kind, vector) for vector in asked]
-            shares = [_share(near, right) for near, right in zip(found, true, strict=True)]
+            shares = [share_found(near, right) for near, right in zip(found, true, strict=True)]
             error = float(np.std(shares)) / len(shares) ** 0.5
             tried.append(VectorSample(int(effort), len(shares), float(np.mean(shares)), error))
             if tried[-1].recall - error >= least:
@@ -226,29 +226,23 @@ class CanaryRows(Rows):
 
     def _found(self, side: VectorSide, kind: Kind, vector: NDArray[np.float32]) -> list[float]:
         """Distances of the nearest, by the index."""
-        led = (
-            f"SELECT {side.distance} AS distance FROM ltmemory.vectors v WHERE {side.of(kind)} ORDER BY {side.distance}"
-        )
-        rows = self.execute(f"{led} LIMIT {NEIGHBOURS}", vector=vector_text(vector))
-        return [float(row.distance) for row in rows]
+        return self._distances(f"{_near(side, kind)} ORDER BY {side.distance} LIMIT {NEIGHBOURS}", vector)
 
     def _true(self, side: VectorSide, kind: Kind, asked: NDArray[np.float32]) -> list[list[float]]:
         """Distances of the nearest of all, for each question; of a few questions by Postgres, which sends no vector."""
         if len(asked) <= _FEW:
-            near = f"SELECT {side.distance} AS distance FROM ltmemory.vectors v WHERE {side.of(kind)}"
             # OFFSET 0 keeps the planner from answering with the approximate index.
-            every = f"SELECT distance FROM ({near} OFFSET 0) e ORDER BY distance LIMIT {NEIGHBOURS}"
-            return [[float(row.distance) for row in self.execute(every, vector=vector_text(one))] for one in asked]
+            every = f"SELECT distance FROM ({_near(side, kind)} OFFSET 0) e ORDER BY distance LIMIT {NEIGHBOURS}"
+            return [self._distances(every, vector) for vector in asked]
         own = side.of(kind).replace(":user_id", f"'{self.user_id}'")
-        sink = NearestOf(asked, NEIGHBOURS)
         cursor: Any = self.connection.connection.cursor()
         try:
-            cursor.copy_expert(
-                f"COPY (SELECT v.embedding FROM ltmemory.vectors v WHERE {own}) TO STDOUT (FORMAT binary)", sink
-            )
+            return nearest_of(cursor, f"SELECT v.embedding FROM ltmemory.vectors v WHERE {own}", asked, NEIGHBOURS)
         finally:
             cursor.close()
-        return sink.distances()
+
+    def _distances(self, statement: str, vector: NDArray[np.float32]) -> list[float]:
+        return [float(row.distance) for row in self.execute(statement, vector=vector_text(vector))]
 
     def _postings_off(self, rows: Sequence[Any], own: dict[str, Any]) -> int:
         """How many postings of the documents are missing or wrong, and how many terms count others than they hold."""
@@ -275,14 +269,12 @@ class CanaryRows(Rows):
 
 
 _TERMS = 8
-_NOISE = 1e-5  # between what Postgres and what numpy makes of the same vectors
 _FEW = 20  # questions
 _MOST_POSTINGS = 20_000
 
 
-def _share(found: Sequence[float], true: Sequence[float]) -> float:
-    """The share of the true neighbours that were found, by distance: texts that are said twice are equally near."""
-    return sum(distance <= true[-1] + _NOISE for distance in found) / len(true)
+def _near(side: VectorSide, kind: Kind) -> str:
+    return f"SELECT {side.distance} AS distance FROM ltmemory.vectors v WHERE {side.of(kind)}"
 
 
 def _same_terms(row: Any) -> bool:

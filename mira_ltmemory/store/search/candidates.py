@@ -189,12 +189,18 @@ def _links(rows: Sequence[Gathered], reach: int) -> tuple[NDArray[np.int64], NDA
     for index, row in enumerate(rows):
         if not row.central or row.conversation_id is None or not reach:
             continue
-        before = 0
-        while before < reach and index > before and conversations[index - before - 1] == row.conversation_id:
-            before += 1
+        before = preceding(conversations, index, reach)
         if before < reach:
             first[index - before] = True
         for left in range(max(index - reach, 0), min(index + reach, len(rows) - 1)):
             if conversations[left] == conversations[left + 1] == row.conversation_id:
                 previous[left + 1], following[left] = left, left + 1
     return previous, following, first
+
+
+def preceding(conversations: Sequence[object], index: int, reach: int) -> int:
+    """How many rows right before one, at most ``reach``, are of its conversation."""
+    before = 0
+    while before < reach and index > before and conversations[index - before - 1] == conversations[index]:
+        before += 1
+    return before

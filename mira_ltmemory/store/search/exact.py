@@ -6,6 +6,7 @@ once and multiplied together, they take seconds.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_NOISE = 1e-5  # between what Postgres and what numpy makes of the same vectors
 _HEADER = 19
 _AT_ONCE = 8_192  # vectors; with 400 questions, 13 MB of products
 
@@ -62,6 +64,21 @@ class NearestOf:
             products = np.partition(products, len(products) - self._number, axis=0)[-self._number :]
         both = np.concatenate([self._near, products])
         self._near = np.partition(both, len(both) - self._number, axis=0)[-self._number :]
+
+
+def nearest_of(cursor: Any, selected: str, questions: NDArray[np.float32], number: int) -> list[list[float]]:
+    """The least cosine distances of each question, least first, among the vectors that a query selects.
+
+    ``cursor`` is a bare one of psycopg2, ``selected`` a query of one halfvec column without parameters.
+    """
+    sink = NearestOf(questions, number)
+    cursor.copy_expert(f"COPY ({selected}) TO STDOUT (FORMAT binary)", sink)
+    return sink.distances()
+
+
+def share_found(found: Sequence[float], true: Sequence[float]) -> float:
+    """The share of the true neighbours that were found, by distance: texts that are said twice are equally near."""
+    return sum(distance <= true[-1] + _NOISE for distance in found[: len(true)]) / len(true)
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

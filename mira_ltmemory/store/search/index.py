@@ -60,6 +60,13 @@ def settings_for(rows: int) -> HnswSettings:
     return HnswSettings(16, 64) if rows < MANY else HnswSettings(24, 200)
 
 
+def outgrown(built: HnswSettings, rows: int) -> bool:
+    """Whether an index of so many rows should be built otherwise; a count that sways around a line rebuilds nothing."""
+    wanted = settings_for(rows)
+    generous = built.ef_construction > wanted.ef_construction and rows > MANY // 2
+    return built != wanted and not generous
+
+
 def index_name(model_id: int, kind: Kind) -> str:
     """Name of the vector index of a model and a kind. ``hnsw_`` is what drift checks leave alone."""
     return f"hnsw_vectors_{model_id}_{kind.value}"

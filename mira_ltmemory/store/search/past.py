@@ -16,7 +16,7 @@ from mira_ltmemory.store.analysis import analyse
 from mira_ltmemory.store.codes import cosines
 from mira_ltmemory.store.postings import counts_of
 from mira_ltmemory.store.rows import Rows
-from mira_ltmemory.store.search.candidates import EXCERPT_CHARS, Candidate, CandidateQuery, Candidates
+from mira_ltmemory.store.search.candidates import EXCERPT_CHARS, Candidate, CandidateQuery, Candidates, preceding
 from mira_ltmemory.store.search.rows import Details
 from mira_ltmemory.store.search.sql import condition
 from mira_ltmemory.store.vector_text import vector_text
@@ -163,23 +163,18 @@ def _reach(
     direct = {*by_words, *by_vector}
     around: set[int] = set()
     first: set[int] = set()
+    conversations = [row.conversation_id for row in rows]
     if query.kind is Kind.MESSAGE:
         for index in {*by_words[: query.around], *by_vector[: query.around]}:
             for step in range(-query.reach, query.reach + 1):
-                if 0 <= index + step < len(rows) and _together(rows, index, index + step):
+                if 0 <= index + step < len(rows) and conversations[index + step] == conversations[index]:
                     around.add(index + step)
                     if abs(step) <= 1:
                         direct.add(index + step)
-            before = 0
-            while before < query.reach and index - before - 1 in around and _together(rows, index, index - before - 1):
-                before += 1
+            before = preceding(conversations, index, query.reach)
             if before < query.reach:
                 first.add(index - before)
     return direct, around, first
-
-
-def _together(rows: Sequence[Any], index: int, other: int) -> bool:
-    return bool(rows[index].conversation_id == rows[other].conversation_id)
 
 
 def _beside(rows: Sequence[Any], index: int, step: int, place: dict[int, int]) -> int:

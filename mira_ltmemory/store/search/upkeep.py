@@ -19,12 +19,12 @@ from sqlalchemy.exc import DBAPIError
 
 from mira_ltmemory.protocols import Kind
 from mira_ltmemory.store.database import Database, foreign_errors
-from mira_ltmemory.store.search import index as index_module
 from mira_ltmemory.store.search.index import (
     INDEXED_KINDS,
     HnswSettings,
     index_definition,
     index_name,
+    outgrown,
     search_effort,
     settings_for,
     take_definition_lock,
@@ -129,10 +129,7 @@ class IndexState:
         """What upkeep would do with it, in a word; none where it is as it should be."""
         if not self.there:
             return "build"
-        outgrown = self.built is not None and self.built != self.wanted
-        # A count that sways around the line rebuilds nothing.
-        generous = self.built is not None and self.built.ef_construction > self.wanted.ef_construction
-        if not self.valid or self.unfinished or (outgrown and not (generous and self.rows > index_module.MANY // 2)):
+        if not self.valid or self.unfinished or (self.built is not None and outgrown(self.built, self.rows)):
             return "reindex"
         return None
 
